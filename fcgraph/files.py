@@ -1,0 +1,128 @@
+"""Stored files: uploads in, reports out. Whole or not at all, under a key that the database row knows.
+
+No rule about their content is here. A folder today; everything that touches bytes goes through this class.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from fcgraph import failpoints
+from fcgraph.errors import StorageFull
+
+# A key is one plain name: nothing that a request carries can climb out of the folder.
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+DRAFT_PREFIX = ".draft-"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Draft:
+    """A file being written. `keep(key)` makes it visible under its key; a draft that is not kept leaves nothing."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self.file = file
+        self._path = path
+
+    def keep(self, key: str) -> None:
+        """Make the bytes written so far durable and visible under `key`, in place of what was there."""
+        target = self._path.parent / checked(key)
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        failpoints.reach("file-synced")
+        self._path.replace(target)
+        _sync_folder(target.parent)
+        failpoints.reach("file-renamed")
+
+
+class Files:
+    """The files below one folder. Keys are plain names: letters, digits, dot, dash and underscore."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, stream: Iterable[bytes], key: str) -> None:
+        """Store all of `stream` under `key`, or nothing when it raises. Raises StorageFull when there is no room."""
+        checked(key)
+        with self.draft() as draft:
+            for block in stream:
+                draft.file.write(block)
+            draft.keep(key)
+
+    @contextmanager
+    def draft(self) -> Iterator[Draft]:
+        """A new file that nobody sees until it is kept. Raises StorageFull when there is no room."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=DRAFT_PREFIX, dir=self.root)
+            path = Path(name)
+            try:
+                with os.fdopen(handle, "wb", buffering=1024 * 1024) as file:
+                    os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would hide a report from whoever reads the folder
+                    yield Draft(file, path)
+            finally:
+                path.unlink(missing_ok=True)
+        except OSError as e:
+            if e.errno in NO_ROOM:
+                raise StorageFull(f"no room to store a file in {self.root.name}: {e.strerror}") from e
+            raise
+
+    def open(self, key: str) -> BinaryIO:
+        """The stored bytes, for reading. Raises FileNotFoundError."""
+        return self.path(key).open("rb")
+
+    def path(self, key: str) -> Path:
+        """Where the file is on this machine's disk."""
+        return self.root / checked(key)
+
+    def size(self, key: str) -> int:
+        """Bytes. Raises FileNotFoundError."""
+        return self.path(key).stat().st_size
+
+    def delete(self, key: str) -> None:
+        """Forget the file; one that is not there is forgotten already."""
+        self.path(key).unlink(missing_ok=True)
+
+    def keys(self) -> list[str]:
+        """The keys of all files that were kept, sorted."""
+        if not self.root.is_dir():
+            return []
+        return sorted(p.name for p in self.root.iterdir() if KEY.fullmatch(p.name) and p.is_file())
+
+    def sweep(self, older_than_seconds: float) -> int:
+        """Delete drafts that a killed process left behind; returns how many. Kept files are never touched."""
+        if not self.root.is_dir():
+            return 0
+        limit = time.time() - older_than_seconds
+        swept = 0
+        for path in self.root.glob(f"{DRAFT_PREFIX}*"):
+            try:
+                if path.stat().st_mtime <= limit:
+                    path.unlink()
+                    swept += 1
+            except FileNotFoundError:
+                continue  # another sweep, or its own process, was quicker
+        return swept
+
+
+def checked(key: str) -> str:
+    """The key itself. Raises ValueError when it is no plain name."""
+    if not KEY.fullmatch(key):
+        raise ValueError("a file's key is a plain name of letters, digits, dots, dashes and underscores")
+    return key
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in the folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,137 @@
+"""Names of the jobs and the one way to enqueue them. Ids go in; the job reloads its row; repeating is harmless.
+
+The only client of RQ besides the worker and scheduler processes. What a job does is in workers/jobs.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import cast
+from uuid import UUID
+
+import redis
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq import Queue
+from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.job import Job
+
+from fcgraph.errors import Unavailable
+
+QUEUE = "default"  # a plain `rq worker` listens to it
+
+RUN_IMPORT = "workers.jobs.run_import"
+RUN_REPORT = "workers.jobs.run_report"
+RUN_DUE_REPORTS = "workers.jobs.run_due_reports"
+SWEEP_IMPORTS = "workers.jobs.sweep_imports"
+
+# rq-scheduler keeps what is scheduled in this sorted set, by the time when it is due.
+SCHEDULED_KEY = "rq:scheduler:scheduled_jobs"
+
+ANSWER_SECONDS_MAX = 3.0  # Redis is near and quick, or it is away
+RESULT_KEPT_SECONDS = 500  # the truth about a job is a row; what Redis remembers is for a look at the queue
+FAILURE_KEPT_SECONDS = 24 * 3600
+NO_TIME_LIMIT = -1  # an import takes as long as its file; a dead worker is noticed by its heartbeat, not by a limit
+TRIES_MAX = 5
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A job that the scheduler will enqueue, and when (UTC)."""
+
+    job_id: str
+    next_at: datetime
+
+
+def enqueue_import(redis_url: str, import_id: UUID) -> None:
+    """Wake a worker for this import. Raises Unavailable when Redis is away; the import's row is then found later."""
+    enqueue(redis_url, RUN_IMPORT, str(import_id), job_id=f"import-{import_id}")
+
+
+def enqueue_report(redis_url: str, period: str) -> None:
+    """Have a worker make the report of the month `YYYY-MM`. Raises Unavailable when Redis is away."""
+    enqueue(redis_url, RUN_REPORT, period, job_id=f"report-{period}")
+
+
+def enqueue(redis_url: str, function: str, *args: str, job_id: str) -> None:
+    """Put the job into the queue unless one of the same id waits there already. Raises Unavailable."""
+    with answering():
+        put(Queue(QUEUE, connection=connect(redis_url)), function, *args, job_id=job_id)
+
+
+def put(queue: Queue, function: str, *args: str, job_id: str) -> None:
+    """As `enqueue`, on a queue at hand; raises redis errors as they are.
+
+    An id that Redis still knows but that waits in no queue is a job that runs, ended, failed or was lost with its
+    worker. None of these says that what is asked for now is done, so the old one is forgotten and a new one waits.
+    """
+    job = Job.create(
+        function,
+        args=args,
+        connection=queue.connection,
+        id=job_id,
+        timeout=NO_TIME_LIMIT,
+        result_ttl=RESULT_KEPT_SECONDS,
+        failure_ttl=FAILURE_KEPT_SECONDS,
+    )
+    for _ in range(TRIES_MAX):
+        try:
+            queue.enqueue_job(job, unique=True)
+            return
+        except DuplicateJobError:
+            if queue.get_job_position(job_id) is not None:
+                return
+            _forget(queue, job_id)
+    raise Unavailable(f"the job {job_id} is being enqueued by others all the time")
+
+
+def scheduled(redis_url: str) -> list[Scheduled]:
+    """What the scheduler will enqueue, soonest first. Raises Unavailable."""
+    with answering():
+        entries = cast(list[tuple[bytes, float]], connect(redis_url).zrange(SCHEDULED_KEY, 0, -1, withscores=True))
+    return [Scheduled(name.decode(errors="replace"), datetime.fromtimestamp(score, UTC)) for name, score in entries]
+
+
+def waiting(redis_url: str) -> int:
+    """How many jobs wait for a worker. Raises Unavailable."""
+    with answering():
+        return int(Queue(QUEUE, connection=connect(redis_url)).count)
+
+
+def ping(redis_url: str) -> None:
+    """Return when Redis answers. Raises Unavailable."""
+    with answering():
+        connect(redis_url).ping()
+
+
+@lru_cache(maxsize=8)
+def connect(redis_url: str) -> Redis:
+    """A client with short timeouts and no retries of its own; safe to share between threads and over a fork."""
+    return Redis.from_url(
+        redis_url,
+        socket_timeout=ANSWER_SECONDS_MAX,
+        socket_connect_timeout=ANSWER_SECONDS_MAX,
+        health_check_interval=10,
+        retry=Retry(NoBackoff(), 1),  # once: a pooled connection may be dead since Redis restarted
+    )
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Tell any trouble with Redis as Unavailable, without its address."""
+    try:
+        yield
+    except redis.RedisError as e:
+        raise Unavailable(f"Redis is away ({type(e).__name__})") from e
+
+
+def _forget(queue: Queue, job_id: str) -> None:
+    try:
+        Job.fetch(job_id, connection=queue.connection).delete(remove_from_queue=False)
+    except (NoSuchJobError, ValueError, KeyError, TypeError, redis.ResponseError):
+        queue.connection.delete(Job.key_for(job_id))  # gone or unreadable: it blocks nothing
