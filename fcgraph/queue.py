@@ -18,7 +18,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue
-from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 
 from fcgraph.errors import Unavailable
@@ -133,5 +133,5 @@ def answering() -> Iterator[None]:
 def _forget(queue: Queue, job_id: str) -> None:
     try:
         Job.fetch(job_id, connection=queue.connection).delete(remove_from_queue=False)
-    except (NoSuchJobError, ValueError, KeyError, TypeError, redis.ResponseError):
+    except (NoSuchJobError, InvalidJobOperation, ValueError, KeyError, TypeError, redis.ResponseError):
         queue.connection.delete(Job.key_for(job_id))  # gone or unreadable: it blocks nothing
