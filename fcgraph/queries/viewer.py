@@ -1,0 +1,16 @@
+"""Who asks. Every read takes a Viewer, and its scope is part of the SQL; how a person proves who he is is not here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """One who may see his own payments, or (`user_id` None) the operator, who sees everything."""
+
+    user_id: UUID | None
+
+
+OPERATOR = Viewer(None)
