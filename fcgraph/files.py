@@ -90,7 +90,7 @@ class Files:
         """Forget the file; one that is not there is forgotten already."""
         self.path(key).unlink(missing_ok=True)
 
-    def keys(self) -> list[str]:
+    def stored(self) -> list[str]:
         """The keys of all files that were kept, sorted."""
         if not self.root.is_dir():
             return []

@@ -25,7 +25,7 @@ def test_what_was_put_is_read_back(files: Files) -> None:
         assert stored.read() == b"first second"
     assert files.size("a.csv") == 12
     assert files.path("a.csv").stat().st_mode & 0o777 == 0o644
-    assert files.keys() == ["a.csv"]
+    assert files.stored() == ["a.csv"]
 
 
 def test_put_replaces_and_delete_can_be_repeated(files: Files) -> None:
@@ -34,7 +34,7 @@ def test_put_replaces_and_delete_can_be_repeated(files: Files) -> None:
     assert files.path("a.csv").read_bytes() == b"new"
     files.delete("a.csv")
     files.delete("a.csv")
-    assert files.keys() == []
+    assert files.stored() == []
     with pytest.raises(FileNotFoundError):
         files.open("a.csv")
 
@@ -89,7 +89,7 @@ def test_a_kill_leaves_the_old_state_or_the_new_and_a_sweep_the_rest(
         [sys.executable, "-c", program, str(files.root)], env={"FCGRAPH_FAILPOINT": f"{failpoint}=kill"}, check=False
     )
     assert ended.returncode == -9
-    assert files.keys() == visible
+    assert files.stored() == visible
     assert files.sweep(older_than_seconds=3600) == 0
     drafts = list(files.root.glob(f"{DRAFT_PREFIX}*"))
     assert len(drafts) == 1 - len(visible)
@@ -99,4 +99,4 @@ def test_a_kill_leaves_the_old_state_or_the_new_and_a_sweep_the_rest(
 
 def test_a_sweep_of_a_folder_that_is_not_there_finds_nothing(files: Files) -> None:
     assert files.sweep(older_than_seconds=0) == 0
-    assert files.keys() == []
+    assert files.stored() == []

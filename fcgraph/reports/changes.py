@@ -1,0 +1,110 @@
+"""How stale a report is, and what differs between two versions of it, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from fcgraph.errors import BadInput
+from fcgraph.files import Files
+from fcgraph.queries.report_changes import changes_since_sql
+from fcgraph.reports.lines import LineTotals, parse_line, raw_lines
+from fcgraph.reports.period import parse_period
+
+CHANGES_SINCE = sa.text(
+    changes_since_sql(
+        start="CAST(:first_day AS date)",
+        end="CAST(:last_day AS date)",
+        zone="CAST(:zone AS text)",
+        watermark="CAST(:watermark AS bigint)",
+    )
+)
+
+
+class ReportBasis(Protocol):
+    """What a version of a report rests on; a row of `reports` has it."""
+
+    @property
+    def period(self) -> str: ...
+    @property
+    def time_zone(self) -> str: ...
+    @property
+    def watermark(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LineChange:
+    """A line that differs between two versions; `before` is None for one that came, `after` for one that went."""
+
+    user_id: UUID
+    day: date
+    currency: str
+    before: LineTotals | None
+    after: LineTotals | None
+
+
+def changes_since(connection: Connection, report: ReportBasis) -> int:
+    """How many payments of the report's period came or changed after its watermark."""
+    period = parse_period(report.period)
+    values = {"first_day": period.first_day, "last_day": period.last_day}
+    count: int = connection.execute(
+        CHANGES_SINCE, {**values, "zone": report.time_zone, "watermark": report.watermark}
+    ).scalar_one()
+    return count
+
+
+def changes_between(
+    files: Files, connection: Connection, period: str, version: int, from_version: int
+) -> Iterator[LineChange]:
+    """The lines of `version` that differ from those of `from_version`, in the file's order.
+
+    Both files are read once, side by side; memory stays at a line of each. Raises BadInput when there is no such
+    version, before anything is read.
+    """
+    keys = [_file_key(connection, period, number) for number in (from_version, version)]
+    return _compare(files, *keys)
+
+
+def _file_key(connection: Connection, period: str, version: int) -> str:
+    key = connection.scalar(
+        sa.text("SELECT file_key FROM reports WHERE period = :period AND version = :version"),
+        {"period": period, "version": version},
+    )
+    if key is None:
+        raise BadInput(f"the report of {period} has no version {version}")
+    return str(key)
+
+
+def _compare(files: Files, before_key: str, after_key: str) -> Iterator[LineChange]:
+    with files.open(before_key) as before_file, files.open(after_key) as after_file:
+        befores, afters = raw_lines(before_file), raw_lines(after_file)
+        before, after = next(befores, None), next(afters, None)
+        while before is not None or after is not None:
+            if before == after:
+                before, after = next(befores, None), next(afters, None)
+                continue
+            gone = before is not None and (after is None or _place(before) <= _place(after))
+            come = after is not None and (before is None or _place(after) <= _place(before))
+            yield _change(before if gone else None, after if come else None)
+            before = next(befores, None) if gone else before
+            after = next(afters, None) if come else after
+
+
+def _place(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """By what the lines are ordered: user, day, currency. Hex digits, dates and codes sort as their bytes do."""
+    user_id, day, _, _, currency, _ = line.split(b",", 5)
+    return user_id, day, currency
+
+
+def _change(before: bytes | None, after: bytes | None) -> LineChange:
+    old = parse_line(before) if before is not None else None
+    new = parse_line(after) if after is not None else None
+    line = new or old
+    assert line is not None, "at least one side has the line"
+    return LineChange(line.user_id, line.day, line.currency, old.totals if old else None, new.totals if new else None)

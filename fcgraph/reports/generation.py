@@ -1,0 +1,226 @@
+"""Making a report: one content, one version; a file that appears whole or not at all, then its row.
+
+When it is called is the scheduler's and the caller's matter; it may be called any number of times, by any number of
+processes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from fcgraph import db, failpoints, log
+from fcgraph.errors import Refused
+from fcgraph.files import Draft, Files
+from fcgraph.models import Report
+from fcgraph.queries import daily_totals_sql
+from fcgraph.reports.lines import LineWriter
+from fcgraph.reports.period import Period, parse_period, period_at
+
+STATUSES = ["completed"]
+LOCK_SPACE = 0x66637270  # the first of the two numbers of a period's advisory lock
+FILE_NAME = "monthly_report_{period}_v{version}.csv"
+FILE_NAMES = re.compile(r"monthly_report_([0-9]{4}-[0-9]{2})_v[0-9]+\.csv")
+
+# `reports.lines` knows the order of these columns.
+LINES = (
+    "SELECT user_id, day, total_sent, total_received, currency, sent_count, received_count FROM ("  # noqa: S608 - ours
+    + daily_totals_sql(
+        start="%(first_day)s::date",
+        end="%(last_day)s::date",
+        zone="%(zone)s::text",
+        statuses="%(statuses)s::text[]",
+        ordered=False,
+    )
+    + ") lines ORDER BY user_id, day, currency"
+)
+
+logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The version that holds the month as it is now; `unchanged` when it was there before."""
+
+    period: str
+    version: int
+    unchanged: bool
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was written to a draft, and the watermark of the snapshot it was read from."""
+
+    sha256: str
+    size_bytes: int
+    row_count: int
+    watermark: int
+    totals: list[dict[str, Any]]
+    balanced: bool
+
+
+def generate(
+    engine: Engine, files: Files, period: str, *, time_zone: str, now: datetime, correlation_id: str
+) -> Generated:
+    """Make the report of the month `YYYY-MM` from the database as it is now.
+
+    Adds version n + 1 only when the bytes differ from the latest version's. Takes two connections of the engine, which
+    should have no statement timeout. Raises Refused (INVALID_INPUT, PERIOD_NOT_STARTED) and StorageFull.
+    """
+    month = parse_period(period)
+    if not month.has_started(now, time_zone):
+        raise Refused(f"{period} has not started yet", code="PERIOD_NOT_STARTED", path=("period",))
+    with db.write(engine) as holder, files.draft() as draft:
+        # Held until the row is committed. The snapshot is taken after it by a connection of its own, so that whoever
+        # waited here sees all that the one before him saw.
+        _lock(holder, month)
+        content = _write_content(engine, draft.file, month, time_zone)
+        failpoints.reach("report-written")
+        latest = _latest(holder, period)  # also proves that the lock's connection still lives
+        if latest is not None and latest.sha256 == content.sha256:
+            _mark_final(holder, latest, month.is_over(now, time_zone))
+            generated = Generated(period, latest.version, unchanged=True)
+        else:
+            generated = Generated(period, latest.version + 1 if latest else 1, unchanged=False)
+            _keep(draft, holder, generated, content, month.is_over(now, time_zone), time_zone, now, correlation_id)
+    logger.info(
+        "report_generated",
+        period=period,
+        version=generated.version,
+        unchanged=generated.unchanged,
+        row_count=content.row_count,
+        size_bytes=content.size_bytes,
+        watermark=content.watermark,
+        balanced=content.balanced,
+    )
+    return generated
+
+
+def due_periods(connection: Connection, *, time_zone: str, now: datetime) -> list[str]:
+    """The previous month, and each month before it that has payments but no report made after its end; oldest first."""
+    previous = period_at(now, time_zone).previous
+    missed = connection.scalars(
+        sa.text(
+            """
+            WITH first AS (SELECT min(timestamp) AT TIME ZONE :zone AS at FROM transactions),
+            months AS (
+                SELECT month, to_char(month, 'YYYY-MM') AS period
+                  FROM first, generate_series(date_trunc('month', first.at), CAST(:previous AS timestamp)
+                                              - interval '1 month', interval '1 month') AS month
+            )
+            SELECT period FROM months
+             WHERE NOT EXISTS (SELECT FROM reports r WHERE r.period = months.period AND r.is_final_period)
+               AND EXISTS (SELECT FROM transactions t
+                            WHERE t.timestamp >= month AT TIME ZONE :zone
+                              AND t.timestamp < (month + interval '1 month') AT TIME ZONE :zone)
+             ORDER BY month
+            """
+        ),
+        {"zone": time_zone, "previous": previous.first_day},
+    ).all()
+    return [*missed, str(previous)]
+
+
+def sweep(engine: Engine, files: Files, *, drafts_older_than_seconds: float) -> int:
+    """Delete what killed processes left: old drafts, and files that were renamed but got no row. Returns how many."""
+    swept = files.sweep(drafts_older_than_seconds)
+    for key in files.stored():
+        name = FILE_NAMES.fullmatch(key)
+        if name is None:
+            continue  # somebody else's file
+        with db.write(engine) as holder:
+            if not _known(holder, key):
+                _lock(holder, parse_period(name[1]))  # one that is just being made gets its row under this lock
+                if not _known(holder, key):
+                    files.delete(key)
+                    logger.info("report_leaving_swept", file_key=key)
+                    swept += 1
+    return swept
+
+
+def _write_content(engine: Engine, file: BinaryIO, month: Period, time_zone: str) -> Content:
+    """Stream the month from one snapshot into the file."""
+    writer = LineWriter(file)
+    values = {"first_day": month.first_day, "last_day": month.last_day, "zone": time_zone, "statuses": STATUSES}
+    with db.read(engine, snapshot=True) as connection:
+        watermark = connection.scalar(sa.text("SELECT last FROM intake_watermark"))
+        connection.execute(sa.text("SET LOCAL datestyle = 'ISO'"))
+        cursor: Any = connection.connection.cursor()  # COPY is beyond SQLAlchemy: psycopg2's own cursor
+        select = cursor.mogrify(LINES, values).decode()
+        cursor.copy_expert(f"COPY ({select}) TO STDOUT WITH (FORMAT csv)", writer)
+        cursor.close()
+    writer.finish()
+    return Content(
+        sha256=writer.sha256,
+        size_bytes=writer.size_bytes,
+        row_count=writer.row_count,
+        watermark=int(watermark or 0),
+        totals=writer.totals(),
+        balanced=writer.balanced,
+    )
+
+
+def _lock(holder: Connection, month: Period) -> None:
+    holder.execute(
+        sa.text("SELECT pg_advisory_xact_lock(:space, :month)"),
+        {"space": LOCK_SPACE, "month": month.year * 12 + month.month},
+    )
+
+
+def _latest(holder: Connection, period: str) -> Any:
+    return holder.execute(
+        sa.select(Report.period, Report.version, Report.sha256, Report.is_final_period)
+        .where(Report.period == period)
+        .order_by(Report.version.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def _known(holder: Connection, key: str) -> bool:
+    return holder.scalar(sa.select(Report.version).where(Report.file_key == key)) is not None
+
+
+def _mark_final(holder: Connection, latest: Any, is_over: bool) -> None:
+    """A version made while the month ran, and found to be the same after its end, is the month's final content."""
+    if is_over and not latest.is_final_period:
+        holder.execute(
+            sa.update(Report)
+            .where(Report.period == latest.period, Report.version == latest.version)
+            .values(is_final_period=True)
+        )
+
+
+def _keep(
+    draft: Draft,
+    holder: Connection,
+    generated: Generated,
+    content: Content,
+    is_final_period: bool,
+    time_zone: str,
+    now: datetime,
+    correlation_id: str,
+) -> None:
+    """Make the draft the file of a new version: first the file, durable under its name, then its row."""
+    name = FILE_NAME.format(period=generated.period, version=generated.version)
+    draft.keep(name)
+    failpoints.reach("report-renamed")
+    holder.execute(
+        sa.insert(Report).values(
+            period=generated.period,
+            version=generated.version,
+            file_name=name,
+            file_key=name,
+            time_zone=time_zone,
+            statuses=STATUSES,
+            is_final_period=is_final_period,
+            generated_at=now,
+            correlation_id=correlation_id,
+            **{field: getattr(content, field) for field in Content.__dataclass_fields__},
+        )
+    )
+    failpoints.reach("report-row-written")
