@@ -1,0 +1,247 @@
+"""One content, one version: re-runs, new versions, months that run or have not begun, and two processes at once."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from fcgraph import db, reports
+from fcgraph.errors import Refused, StorageFull
+from fcgraph.files import Files
+from tests.reports.conftest import Make
+from tests.reports.stored import Paid, revise, store
+from tests.waiting import until
+
+PAID = Paid(1, 2, "10.00", "USD", "2025-05-05T10:00:00Z")
+LATE = Paid(2, 3, "20.00", "USD", "2025-05-06T10:00:00Z")
+
+PROGRAM = """
+import sys, pathlib, datetime
+from fcgraph import db, log, reports
+from fcgraph.files import Files
+log.set_up("test")
+engine, files = db.make_engine(sys.argv[1], name="test"), Files(pathlib.Path(sys.argv[2]))
+now = datetime.datetime(2025, 6, 1, 0, 0, 1, tzinfo=datetime.UTC)
+made = reports.generate(engine, files, "2025-05", time_zone="UTC", now=now, correlation_id="test")
+print(made.version, made.unchanged)
+"""
+
+
+def start(database_url: str, files: Files, failpoint: str = "") -> subprocess.Popen[str]:
+    """A process of its own that makes the report of May."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, database_url, str(files.root)],
+        env={"FCGRAPH_FAILPOINT": failpoint},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def rows(engine: Engine) -> list[tuple[object, ...]]:
+    with db.read(engine) as connection:
+        found = connection.execute(
+            sa.text("SELECT period, version, is_final_period, watermark FROM reports ORDER BY 1, 2")
+        )
+        return [tuple(r) for r in found]
+
+
+def visible(files: Files) -> list[str]:
+    return [p.name for p in sorted(files.root.iterdir())]
+
+
+def test_a_rerun_adds_nothing(engine: Engine, files: Files, make: Make) -> None:
+    store(engine, PAID)
+    assert [make(), make(), make()] == [
+        reports.Generated("2025-05", 1, unchanged=False),
+        reports.Generated("2025-05", 1, unchanged=True),
+        reports.Generated("2025-05", 1, unchanged=True),
+    ]
+    assert rows(engine) == [("2025-05", 1, True, 1)]
+    assert visible(files) == ["monthly_report_2025-05_v1.csv"]
+
+
+def test_a_change_adds_a_version_and_keeps_the_old_bytes(engine: Engine, files: Files, make: Make) -> None:
+    store(engine, PAID)
+    make()
+    old = files.path("monthly_report_2025-05_v1.csv").read_bytes()
+    store(engine, LATE)
+    assert make() == reports.Generated("2025-05", 2, unchanged=False)
+    assert rows(engine) == [("2025-05", 1, True, 1), ("2025-05", 2, True, 2)]
+    assert files.path("monthly_report_2025-05_v1.csv").read_bytes() == old
+    assert files.path("monthly_report_2025-05_v2.csv").read_bytes() != old
+
+
+def test_a_content_that_comes_back_is_a_new_version(engine: Engine, files: Files, make: Make) -> None:
+    store(engine, PAID)
+    make()
+    revise(engine, PAID.transaction_id, status="failed")
+    make()
+    revise(engine, PAID.transaction_id, status="completed")
+    assert make().version == 3
+    assert (
+        files.path("monthly_report_2025-05_v3.csv").read_bytes()
+        == files.path("monthly_report_2025-05_v1.csv").read_bytes()
+    )
+
+
+def test_a_running_month_is_marked_until_its_end(engine: Engine, make: Make) -> None:
+    store(engine, PAID)
+    assert make(now=datetime(2025, 5, 20, tzinfo=UTC)).version == 1
+    assert rows(engine) == [("2025-05", 1, False, 1)]
+    assert make(now=datetime(2025, 5, 31, 23, 59, 59, tzinfo=UTC)).unchanged
+    assert rows(engine) == [("2025-05", 1, False, 1)]
+    assert make(now=datetime(2025, 6, 1, tzinfo=UTC)).unchanged  # the same bytes, now known to be the whole month
+    assert rows(engine) == [("2025-05", 1, True, 1)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "refused"),
+    [
+        ("UTC", "2025-04-30T23:59:59Z", True),
+        ("UTC", "2025-05-01T00:00:00Z", False),
+        ("Asia/Manila", "2025-04-30T15:59:59Z", True),
+        ("Asia/Manila", "2025-04-30T16:00:00Z", False),
+        ("America/New_York", "2025-05-01T03:59:59Z", True),
+    ],
+)
+def test_a_month_that_has_not_begun_is_refused(
+    engine: Engine, files: Files, make: Make, zone: str, now: str, refused: bool
+) -> None:
+    if not refused:
+        assert make(time_zone=zone, now=datetime.fromisoformat(now)).version == 1
+        return
+    with pytest.raises(Refused) as error:
+        make(time_zone=zone, now=datetime.fromisoformat(now))
+    assert error.value.code == "PERIOD_NOT_STARTED"
+    assert error.value.path == ("period",)
+    assert rows(engine) == []
+    assert not files.root.exists()
+
+
+@pytest.mark.parametrize(
+    "period", ["", "2025", "2025-5", "2025-13", "2025-00", "0000-01", "2025-05-01", "٢٠٢٥-05", "2025-05\n"]
+)
+def test_what_is_no_month_is_refused(make: Make, period: str) -> None:
+    with pytest.raises(Refused) as error:
+        make(period)
+    assert (error.value.code, error.value.path) == ("INVALID_INPUT", ("period",))
+
+
+@pytest.mark.parametrize("period", ["0001-01", "1970-01", "2024-02"])
+def test_any_month_of_the_past_can_be_made(make: Make, period: str) -> None:
+    assert make(period, time_zone="Pacific/Kiritimati").version == 1
+
+
+def test_the_last_days_of_months() -> None:
+    last_days = [reports.parse_period(f"2024-{m:02}").last_day.day for m in range(1, 13)]
+    assert last_days == [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    assert reports.parse_period("2025-02").last_day.day == 28
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_at_once_make_one_version(database_url: str, engine: Engine, files: Files, processes: int) -> None:
+    store(engine, PAID)
+    running = [start(database_url, files) for _ in range(processes)]
+    said = sorted(p.communicate(timeout=60)[0].strip() for p in running)
+    assert said == ["1 False", *["1 True"] * (processes - 1)]
+    assert rows(engine) == [("2025-05", 1, True, 1)]
+    assert visible(files) == ["monthly_report_2025-05_v1.csv"]
+
+
+@pytest.mark.parametrize(
+    "failpoint", ["report-written", "file-synced", "file-renamed", "report-renamed", "report-row-written"]
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_kill_anywhere_leaves_the_old_state_or_the_new(
+    database_url: str, engine: Engine, files: Files, make: Make, failpoint: str, version: int
+) -> None:
+    store(engine, PAID)
+    for _ in range(version - 1):
+        make()
+        store(engine, LATE)
+    before = rows(engine)
+    killed = start(database_url, files, f"{failpoint}=kill")
+    assert killed.wait(60) == -9
+    assert rows(engine) == before
+    assert make() == reports.Generated("2025-05", version, unchanged=False)
+    reports.sweep(engine, files, drafts_older_than_seconds=0)
+    assert visible(files) == [f"monthly_report_2025-05_v{n}.csv" for n in range(1, version + 1)]
+    assert len(rows(engine)) == version
+    assert make().unchanged
+
+
+def test_a_kill_after_the_rename_and_other_content_at_the_next_run(
+    database_url: str, engine: Engine, files: Files, make: Make
+) -> None:
+    store(engine, PAID)
+    assert start(database_url, files, "report-renamed=kill").wait(60) == -9
+    left = files.path("monthly_report_2025-05_v1.csv").read_bytes()
+    store(engine, LATE)
+    assert make().version == 1
+    with db.read(engine) as connection:
+        size = connection.scalar(sa.text("SELECT size_bytes FROM reports"))
+    assert files.size("monthly_report_2025-05_v1.csv") == size
+    assert files.path("monthly_report_2025-05_v1.csv").read_bytes() != left
+
+
+def test_the_sweep_takes_leavings_and_nothing_else(database_url: str, engine: Engine, files: Files, make: Make) -> None:
+    store(engine, PAID)
+    make()
+    store(engine, LATE)
+    assert start(database_url, files, "report-renamed=kill").wait(60) == -9
+    assert start(database_url, files, "report-written=kill").wait(60) == -9
+    files.put([b"mine"], "notes.txt")
+    files.put([b"mine"], "monthly_report_2025-05_v2.csv.bak")
+    assert reports.sweep(engine, files, drafts_older_than_seconds=3600) == 1
+    assert reports.sweep(engine, files, drafts_older_than_seconds=0) == 1
+    assert visible(files) == ["monthly_report_2025-05_v1.csv", "monthly_report_2025-05_v2.csv.bak", "notes.txt"]
+
+
+def test_the_sweep_waits_for_a_report_that_is_just_being_made(database_url: str, engine: Engine, files: Files) -> None:
+    store(engine, PAID)
+    stopped = start(database_url, files, "report-renamed=stop")
+    assert os.WIFSTOPPED(os.waitpid(stopped.pid, os.WUNTRACED)[1])
+    assert visible(files) == ["monthly_report_2025-05_v1.csv"]
+    with ThreadPoolExecutor(1) as threads:
+        swept = threads.submit(reports.sweep, engine, files, drafts_older_than_seconds=3600)
+        until(lambda: waits_for_a_lock(engine), seconds=10)
+        assert visible(files) == ["monthly_report_2025-05_v1.csv"]
+        stopped.send_signal(signal.SIGCONT)
+        assert stopped.communicate(timeout=60)[0].strip() == "1 False"
+        assert swept.result(timeout=10) == 0
+    assert visible(files) == ["monthly_report_2025-05_v1.csv"]
+
+
+def waits_for_a_lock(engine: Engine) -> bool:
+    with db.read(engine) as connection:
+        return bool(
+            connection.scalar(
+                sa.text(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                )
+            )
+        )
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing(engine: Engine, files: Files, make: Make) -> None:
+    store(engine, *(Paid(n % 7 + 1, 2, "1.00", "USD", f"2025-05-{n % 31 + 1:02}T10:00:00Z") for n in range(100)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StorageFull):
+            make()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert rows(engine) == []
+    assert visible(files) == []
+    assert make().version == 1
