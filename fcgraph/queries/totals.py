@@ -5,6 +5,15 @@ Here is text with places for values; who runs it (and with which driver) is the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from fcgraph.errors import BadInput
+from fcgraph.queries.columns import DAILY_TOTAL
+from fcgraph.queries.statement import Statement, Values
+from fcgraph.queries.viewer import Viewer
+
 
 def range_start_sql(day: str, zone: str) -> str:
     """The instant at which the day begins in the zone; both are SQL expressions."""
@@ -68,3 +77,60 @@ def daily_totals_sql(
         " GROUP BY m.user_id, m.day, m.currency, c.minor_units"
         + (" ORDER BY m.user_id, m.day, m.currency" if ordered else "")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsAsked:
+    """Which daily totals: both days inclusive; statuses as stored; `user_ids` None means every user."""
+
+    start: date
+    end: date
+    statuses: tuple[str, ...] = ("completed",)
+    currency: str | None = None
+    user_ids: tuple[UUID, ...] | None = None
+
+    def check(self, *, range_max_days: int) -> None:
+        """Raise BadInput when the range is no range or too long."""
+        if self.start > self.end:
+            raise BadInput("start is after end")
+        days = (self.end - self.start).days + 1
+        if days > range_max_days:
+            raise BadInput(
+                f"A range has at most {range_max_days} days (RANGE_MAX_DAYS); this has {days}", code="RANGE_TOO_LARGE"
+            )
+
+
+def daily_totals(
+    asked: TotalsAsked, *, zone: str, viewer: Viewer, rows_max: int, select: str | None = None
+) -> Statement:
+    """Daily totals and, from the same snapshot, the watermark: columns `watermark`, then of each total row `t`.
+
+    There is always a row; without totals its other columns are NULL. At most `rows_max + 1` rows: whoever gets that
+    many must refuse (see `check_rows`).
+    """
+    values = Values()
+    user_ids = asked.user_ids
+    if viewer.user_id is not None:
+        user_ids = (viewer.user_id,) if user_ids is None or viewer.user_id in user_ids else ()
+    totals = daily_totals_sql(
+        start=values.add(asked.start, "date"),
+        end=values.add(asked.end, "date"),
+        zone=values.add(zone, "text"),
+        statuses=values.add(list(asked.statuses), "text[]"),
+        user_ids=values.add(list(user_ids), "uuid[]") if user_ids is not None else None,
+        currency=values.add(asked.currency, "text") if asked.currency is not None else None,
+    )
+    return Statement(
+        f"SELECT w.last AS watermark, {select or DAILY_TOTAL.select('t')} FROM intake_watermark w"
+        f" LEFT JOIN ({totals} LIMIT {rows_max + 1}) t ON true ORDER BY t.user_id, t.day, t.currency",
+        values.items,
+    )
+
+
+def check_rows(count: int, *, rows_max: int) -> None:
+    """Raise BadInput RANGE_TOO_LARGE when there are more daily totals than one answer may have."""
+    if count > rows_max:
+        raise BadInput(
+            f"An answer has at most {rows_max} daily totals (TOTALS_ROWS_MAX): ask for fewer days or users",
+            code="RANGE_TOO_LARGE",
+        )

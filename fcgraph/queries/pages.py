@@ -1,0 +1,146 @@
+"""Pages by key: what was asked, cursors, and the piece of SQL that starts after one. Offsets are not used anywhere."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+
+from fcgraph.errors import BadInput, LimitReached
+from fcgraph.queries.statement import Values
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+CURSOR_LENGTH_MAX = 2048  # a cursor holds a user's name at most; anything longer was not made here
+
+
+@dataclass(frozen=True, slots=True)
+class PageAsked:
+    """A page: `size` rows after `after` and before `before`, taken from the end when `backwards`."""
+
+    size: int
+    backwards: bool = False
+    after: str | None = None
+    before: str | None = None
+
+
+def asked(
+    first: int | None,
+    after: str | None,
+    last: int | None = None,
+    before: str | None = None,
+    *,
+    page_default: int,
+    page_max: int,
+) -> PageAsked:
+    """Check the arguments of a connection. Raises BadInput, or LimitReached naming PAGE_MAX."""
+    if first is not None and last is not None:
+        raise BadInput("Give first or last, not both")
+    size = first if first is not None else last if last is not None else page_default
+    if size < 0:
+        raise BadInput("A page cannot have fewer than 0 rows")
+    if size > page_max:
+        raise LimitReached(f"A page has at most {page_max} rows (PAGE_MAX); {size} were asked for")
+    return PageAsked(size, last is not None, after, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The rows that belong to the page, in the order of the list, and whether there are more."""
+
+    rows: Sequence[object]
+    has_next: bool
+    has_previous: bool
+
+
+def cut(rows: list[object], page: PageAsked) -> Kept:
+    """Make a page of the `size + 1` rows that were read; backwards they come in reverse."""
+    more = len(rows) > page.size
+    if more:
+        rows = rows[: page.size]
+    if page.backwards:
+        rows.reverse()
+        return Kept(rows, page.before is not None, more)
+    return Kept(rows, more, page.after is not None)
+
+
+def write_cursor(kind: str, *key: object) -> str:
+    """An opaque cursor for a row of the list `kind` with this sort key (text, whole numbers, UUIDs, instants)."""
+    parts = [((k - EPOCH) // MICROSECOND) if isinstance(k, datetime) else k for k in key]
+    return base64.urlsafe_b64encode(orjson.dumps([kind, *parts])).rstrip(b"=").decode()
+
+
+def read_cursor(kind: str, cursor: str, types: Sequence[str]) -> list[object]:
+    """The sort key inside a cursor of the list `kind`. Raises BadInput INVALID_CURSOR for anything else."""
+    broken = BadInput("The cursor is not one of this list", code="INVALID_CURSOR")
+    if len(cursor) > CURSOR_LENGTH_MAX:
+        raise broken
+    try:
+        raw = cursor.encode("ascii")
+        found = orjson.loads(base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True))
+        if not isinstance(found, list) or len(found) != len(types) + 1 or found[0] != kind:
+            raise broken
+        return [READ_KEY[t](part) for t, part in zip(types, found[1:], strict=True)]
+    except (ValueError, binascii.Error, OverflowError, TypeError) as e:
+        raise broken from e
+
+
+def _text(part: object) -> object:
+    if not isinstance(part, str) or "\0" in part:
+        raise ValueError("no text")
+    return part
+
+
+def _whole(part: object) -> object:
+    if type(part) is not int or not -(2**63) <= part < 2**63:
+        raise ValueError("no whole number")
+    return part
+
+
+def _uuid(part: object) -> object:
+    return UUID(str(part))
+
+
+def _instant(part: object) -> object:
+    if type(part) is not int:
+        raise ValueError("no instant")
+    return EPOCH + timedelta(microseconds=part)
+
+
+READ_KEY: dict[str, Callable[[object], object]] = {
+    "text": _text,
+    "bigint": _whole,
+    "uuid": _uuid,
+    "timestamptz": _instant,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a list is sorted: its name in cursors, its columns (SQL, type), and whether the greatest comes first."""
+
+    kind: str
+    columns: tuple[tuple[str, str], ...]
+    descending: bool
+
+    def seek(self, values: Values, page: PageAsked) -> tuple[list[str], str]:
+        """Conditions that start the page at its cursors, and `ORDER BY … LIMIT size + 1`."""
+        types = [t for _, t in self.columns]
+        row = f"({', '.join(c for c, _ in self.columns)})"
+        conditions = []
+        for cursor, operator in (
+            (page.after, "<" if self.descending else ">"),
+            (page.before, ">" if self.descending else "<"),
+        ):
+            if cursor is not None:
+                key = read_cursor(self.kind, cursor, types)
+                places = ", ".join(values.add(k, t) for k, t in zip(key, types, strict=True))
+                conditions.append(f"{row} {operator} ({places})")
+        direction = "DESC" if self.descending != page.backwards else "ASC"
+        order = ", ".join(f"{c} {direction}" for c, _ in self.columns)
+        return conditions, f" ORDER BY {order} LIMIT {page.size + 1}"

@@ -1,0 +1,245 @@
+"""Pages of payments, newest first, by key: of everybody, of one user, or of many users at once.
+
+A user's page is two index scans of `size + 1` rows each (sent, received) merged; never an OR, never a sort of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from fcgraph.errors import BadInput
+from fcgraph.queries.columns import EVERY_VALUE, PAYMENT, SOURCE, joins_sql
+from fcgraph.queries.pages import PageAsked, read_cursor, write_cursor
+from fcgraph.queries.statement import Statement, Values
+from fcgraph.queries.totals import range_end_sql, range_start_sql
+from fcgraph.queries.viewer import Viewer
+
+CURSOR_KIND = "payments"
+CURSOR_TYPES = ("timestamptz", "uuid")
+KEY = "(timestamp, transaction_id)"
+UUID_MAX = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+UUID_MIN = "00000000-0000-0000-0000-000000000000"
+# What a reader of values gets of each payment; names as in GraphQL, the source's behind `source_`.
+VALUES_SQL = (
+    PAYMENT.select("t")
+    + ", "
+    + ", ".join(f'{c.sql.format("t")} AS "source_{name}"' for name, c in SOURCE.columns.items())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentsAsked:
+    """Which payments: all conditions must hold; None means no condition. Days are inclusive, in the reporting zone."""
+
+    direction: str = "ANY"
+    start: date | None = None
+    end: date | None = None
+    statuses: tuple[str, ...] | None = None
+    currencies: tuple[str, ...] | None = None
+    min_amount: Decimal | None = None
+    max_amount: Decimal | None = None
+    is_suspicious: bool | None = None
+    party_id: UUID | None = None
+    import_id: UUID | None = None
+
+    def check(self) -> None:
+        """Raise BadInput when no payment could be meant."""
+        if self.start is not None and self.end is not None and self.start > self.end:
+            raise BadInput("start is after end")
+        if self.min_amount is not None and self.max_amount is not None and self.min_amount > self.max_amount:
+            raise BadInput("minAmount is greater than maxAmount")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose payments, as SQL: a user, and perhaps one day and currency of his. `None` stands for everybody's."""
+
+    user: str | None = None
+    day: str | None = None
+    currency: str | None = None
+
+
+def _conditions(values: Values, asked: PaymentsAsked, owner: Owner, viewer: Viewer) -> list[str]:
+    found = []
+    if asked.statuses is not None:
+        found.append(f"status = ANY({values.add(list(asked.statuses), 'text[]')})")
+    if asked.currencies is not None:
+        found.append(f"currency = ANY({values.add(list(asked.currencies), 'text[]')})")
+    if owner.currency is not None:
+        found.append(f"currency = {owner.currency}")
+    if asked.min_amount is not None:
+        found.append(f"amount >= {values.add(asked.min_amount, 'numeric')}")
+    if asked.max_amount is not None:
+        found.append(f"amount <= {values.add(asked.max_amount, 'numeric')}")
+    if asked.is_suspicious is not None:
+        found.append(f"is_suspicious = {values.add(asked.is_suspicious, 'boolean')}")
+    if asked.import_id is not None:
+        batches = f"SELECT batch_id FROM intake_batches WHERE import_id = {values.add(asked.import_id, 'uuid')}"
+        found.append(f"batch_id = ANY(ARRAY({batches}))")
+    for party in (asked.party_id, viewer.user_id):
+        if party is not None:
+            place = values.add(party, "uuid")
+            found.append(f"(sender_id = {place} OR receiver_id = {place})")
+    return found
+
+
+def _span(values: Values, asked: PaymentsAsked, page: PageAsked | None, owner: Owner, zone: str) -> list[str]:
+    """Conditions on time. A cursor and a bound on the same side become one row comparison: the index starts there."""
+    start = owner.day or (values.add(asked.start, "date") if asked.start is not None else None)
+    end = owner.day or (values.add(asked.end, "date") if asked.end is not None else None)
+    place = values.add(zone, "text") if start or end else ""
+    newest = range_end_sql(end, place) if end else None
+    oldest = range_start_sql(start, place) if start else None
+    found = []
+    after = page.after if page is not None else None
+    before = page.before if page is not None else None
+    if after is not None:
+        at, key = _cursor(values, after)
+        if newest is not None:
+            key = f"CASE WHEN {at} < {newest} THEN {key} ELSE '{UUID_MIN}'::uuid END"
+            at = f"LEAST({at}, {newest})"
+        found.append(f"{KEY} < ({at}, {key})")
+    elif newest is not None:
+        found.append(f"timestamp < {newest}")
+    if before is not None:
+        at, key = _cursor(values, before)
+        if oldest is not None:
+            key = f"CASE WHEN {at} >= {oldest} THEN {key} ELSE '{UUID_MAX}'::uuid END"
+            at = f"GREATEST({at}, {oldest} - interval '1 microsecond')"
+        found.append(f"{KEY} > ({at}, {key})")
+    elif oldest is not None:
+        found.append(f"timestamp >= {oldest}")
+    return found
+
+
+def _cursor(values: Values, cursor: str) -> tuple[str, str]:
+    at, transaction_id = read_cursor(CURSOR_KIND, cursor, CURSOR_TYPES)
+    return values.add(at, "timestamptz"), values.add(transaction_id, "uuid")
+
+
+def cursor_of(timestamp: object, transaction_id: object) -> str:
+    """The opaque cursor of a payment."""
+    return write_cursor(CURSOR_KIND, timestamp, transaction_id)
+
+
+def _branches(asked: PaymentsAsked, owner: Owner) -> list[list[str]]:
+    """The index scans a list of payments is made of, as conditions on sender and receiver."""
+    if owner.user is None:
+        return [[]]
+    sent = [f"sender_id = {owner.user}"]
+    received = [f"receiver_id = {owner.user}"]
+    if asked.direction == "SENT":
+        return [sent]
+    if asked.direction == "RECEIVED":
+        return [received]
+    return [sent, [*received, f"sender_id <> {owner.user}"]]  # a payment to oneself is in the first already
+
+
+def page_sql(values: Values, asked: PaymentsAsked, page: PageAsked, owner: Owner, *, zone: str, viewer: Viewer) -> str:
+    """The SELECT of a page's `size + 1` whole rows of transactions, ordered; to be used as a FROM item."""
+    conditions = _span(values, asked, page, owner, zone) + _conditions(values, asked, owner, viewer)
+    direction = "ASC" if page.backwards else "DESC"
+    tail = f" ORDER BY timestamp {direction}, transaction_id {direction} LIMIT {page.size + 1}"
+    selects = []
+    for parties in _branches(asked, owner):
+        where = " AND ".join([*parties, *conditions])
+        selects.append(f"SELECT * FROM transactions{' WHERE ' + where if where else ''}{tail}")
+    if len(selects) == 1:
+        return selects[0]
+    return " UNION ALL ".join(f"({s})" for s in selects) + tail
+
+
+def count_sql(values: Values, asked: PaymentsAsked, owner: Owner, *, zone: str, viewer: Viewer) -> str:
+    """An expression: how many payments the whole list has."""
+    conditions = _span(values, asked, None, owner, zone) + _conditions(values, asked, owner, viewer)
+    counts = []
+    for parties in _branches(asked, owner):
+        where = " AND ".join([*parties, *conditions])
+        counts.append(f"(SELECT count(*) FROM transactions{' WHERE ' + where if where else ''})")
+    return " + ".join(counts)
+
+
+def payments(
+    asked: PaymentsAsked,
+    page: PageAsked,
+    *,
+    user_id: UUID | None,
+    zone: str,
+    viewer: Viewer,
+    select: str = VALUES_SQL,
+    joins: frozenset[str] = EVERY_VALUE,
+) -> Statement:
+    """A page of everybody's payments or of one user's. `select` says what of each row `t` (and of its joins)."""
+    values = Values()
+    owner = Owner(values.add(user_id, "uuid")) if user_id is not None else Owner()
+    rows = page_sql(values, asked, page, owner, zone=zone, viewer=viewer)
+    direction = "ASC" if page.backwards else "DESC"
+    order = f" ORDER BY t.timestamp {direction}, t.transaction_id {direction}"
+    return Statement(f"SELECT {select} FROM ({rows}) t{joins_sql(joins)}{order}", values.items)
+
+
+def payments_count(asked: PaymentsAsked, *, user_id: UUID | None, zone: str, viewer: Viewer) -> Statement:
+    """How many payments there are in the whole list: one row, one column."""
+    values = Values()
+    owner = Owner(values.add(user_id, "uuid")) if user_id is not None else Owner()
+    return Statement(f"SELECT {count_sql(values, asked, owner, zone=zone, viewer=viewer)}", values.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """One owner among many: a user, and perhaps a day and currency of his (both or neither)."""
+
+    user_id: UUID
+    day: date | None = None
+    currency: str | None = None
+
+
+def _keys(values: Values, keys: Sequence[Drill]) -> tuple[str, Owner]:
+    users = values.add([k.user_id for k in keys], "uuid[]")
+    if keys[0].day is None:
+        return f"unnest({users}) WITH ORDINALITY o(user_id, n)", Owner("o.user_id")
+    days = values.add([k.day for k in keys], "date[]")
+    currencies = values.add([k.currency for k in keys], "text[]")
+    return (
+        f"unnest({users}, {days}, {currencies}) WITH ORDINALITY o(user_id, day, currency, n)",
+        Owner("o.user_id", "o.day", "o.currency"),
+    )
+
+
+def payments_of_many(
+    keys: Sequence[Drill], asked: PaymentsAsked, page: PageAsked, *, zone: str, viewer: Viewer
+) -> Statement:
+    """The same page for each owner, in one statement. Column `n` says whose a row is: its place in `keys`, from 1."""
+    values = Values()
+    source, owner = _keys(values, keys)
+    rows = page_sql(values, asked, page, owner, zone=zone, viewer=viewer)
+    direction = "ASC" if page.backwards else "DESC"
+    return Statement(
+        f"SELECT o.n, {VALUES_SQL} FROM {source} CROSS JOIN LATERAL ({rows}) t{joins_sql(EVERY_VALUE)}"
+        f" ORDER BY o.n, t.timestamp {direction}, t.transaction_id {direction}",
+        values.items,
+    )
+
+
+def payments_count_of_many(keys: Sequence[Drill], asked: PaymentsAsked, *, zone: str, viewer: Viewer) -> Statement:
+    """The length of each owner's whole list: columns `n` and `count`."""
+    values = Values()
+    source, owner = _keys(values, keys)
+    counted = count_sql(values, asked, owner, zone=zone, viewer=viewer)
+    return Statement(f"SELECT o.n, {counted} AS count FROM {source}", values.items)
+
+
+def payment(
+    transaction_id: UUID, *, viewer: Viewer, select: str = VALUES_SQL, joins: frozenset[str] = EVERY_VALUE
+) -> Statement:
+    """One payment by its id, or no row."""
+    values = Values()
+    where = [f"t.transaction_id = {values.add(transaction_id, 'uuid')}"]
+    if viewer.user_id is not None:
+        place = values.add(viewer.user_id, "uuid")
+        where.append(f"(t.sender_id = {place} OR t.receiver_id = {place})")
+    return Statement(f"SELECT {select} FROM transactions t{joins_sql(joins)} WHERE {' AND '.join(where)}", values.items)

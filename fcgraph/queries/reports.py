@@ -1,0 +1,87 @@
+"""Report files: the latest, one version, a page, one by its file name, and what changed since a version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fcgraph.queries.pages import Order, PageAsked
+from fcgraph.queries.statement import Statement, Values
+from fcgraph.queries.viewer import Viewer
+
+REPORTS_ORDER = Order("reports", (("f.period", "text"), ("f.version", "bigint")), descending=True)
+LATEST = "f.version = (SELECT max(l.version) FROM reports l WHERE l.period = f.period)"
+FILE = (
+    "f.period, f.version, f.file_name, f.file_key, f.sha256, f.size_bytes, f.row_count, f.watermark, f.time_zone,"
+    f" f.statuses, f.totals, f.balanced, f.is_final_period, f.generated_at, {LATEST} AS is_latest"
+)
+
+
+def _conditions(values: Values, period: str | None, latest_only: bool, viewer: Viewer) -> list[str]:
+    # A report holds everybody's totals: only an operator sees it.
+    where = [] if viewer.user_id is None else ["false"]
+    if period is not None:
+        where.append(f"f.period = {values.add(period, 'text')}")
+    if latest_only:
+        where.append(LATEST)
+    return where
+
+
+def _where(conditions: list[str]) -> str:
+    return " WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def report_files(period: str | None, latest_only: bool, page: PageAsked, *, viewer: Viewer) -> Statement:
+    """A page of report files, newest period and version first."""
+    values = Values()
+    where = _conditions(values, period, latest_only, viewer)
+    seek, tail = REPORTS_ORDER.seek(values, page)
+    return Statement(f"SELECT {FILE} FROM reports f{_where(where + seek)}{tail}", values.items)
+
+
+def report_files_count(period: str | None, latest_only: bool, *, viewer: Viewer) -> Statement:
+    """How many report files the whole list has."""
+    values = Values()
+    where = _conditions(values, period, latest_only, viewer)
+    return Statement(f"SELECT count(*) FROM reports f{_where(where)}", values.items)
+
+
+def report_file(period: str, version: int | None, *, viewer: Viewer) -> Statement:
+    """One version of a period's report (None: the latest), or no row."""
+    values = Values()
+    where = _conditions(values, period, version is None, viewer)
+    if version is not None:
+        where.append(f"f.version = {values.add(version, 'bigint')}")
+    return Statement(f"SELECT {FILE} FROM reports f{_where(where)}", values.items)
+
+
+def report_by_name(file_name: str, *, viewer: Viewer) -> Statement:
+    """The report file with this name, or no row. The only way from a name in a request to a stored file."""
+    values = Values()
+    where = [*_conditions(values, None, False, viewer), f"f.file_name = {values.add(file_name, 'text')}"]
+    return Statement(f"SELECT {FILE} FROM reports f{_where(where)}", values.items)
+
+
+def changes_since(versions: Sequence[tuple[str, int]]) -> Statement:
+    """For each (period, version): how many payments of the period came or changed after its watermark.
+
+    Columns period, version, changes. A payment moved into or out of the period, or into or out of the statuses of the
+    report, by a later revision counts as well.
+    """
+    values = Values()
+    periods = values.add([p for p, _ in versions], "text[]")
+    numbers = values.add([v for _, v in versions], "int[]")
+    later = "(SELECT batch_id FROM intake_batches WHERE watermark > f.watermark)"
+    first = "((f.period || '-01')::date)"
+    start = f"({first}::timestamp AT TIME ZONE f.time_zone)"
+    end = f"(({first} + interval '1 month')::timestamp AT TIME ZONE f.time_zone)"
+    return Statement(
+        "SELECT f.period, f.version, (SELECT count(*) FROM ("
+        f"SELECT t.transaction_id FROM transactions t WHERE t.batch_id IN {later}"
+        f" AND t.timestamp >= {start} AND t.timestamp < {end}"
+        " UNION SELECT v.transaction_id FROM payment_revisions v JOIN transactions t USING (transaction_id)"
+        f" WHERE v.batch_id IN {later} AND ((t.timestamp >= {start} AND t.timestamp < {end})"
+        f" OR ((v.previous->>'timestamp')::timestamptz >= {start} AND (v.previous->>'timestamp')::timestamptz < {end}))"
+        ") changed) AS changes"
+        f" FROM reports f JOIN unnest({periods}, {numbers}) w(period, version) USING (period, version)",
+        values.items,
+    )

@@ -1,0 +1,73 @@
+"""Users and currencies: one, a page, or many by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from fcgraph.queries.columns import USER
+from fcgraph.queries.pages import Order, PageAsked
+from fcgraph.queries.statement import Statement, Values
+from fcgraph.queries.viewer import Viewer
+
+USERS_ORDER = Order("users", (("u.name", "text"), ("u.user_id", "uuid")), descending=False)
+
+
+def _visible(values: Values, viewer: Viewer) -> list[str]:
+    """A person sees himself and whoever he exchanged payments with."""
+    if viewer.user_id is None:
+        return []
+    place = values.add(viewer.user_id, "uuid")
+    return [
+        f"(u.user_id = {place}"
+        f" OR EXISTS (SELECT FROM transactions WHERE sender_id = {place} AND receiver_id = u.user_id)"
+        f" OR EXISTS (SELECT FROM transactions WHERE receiver_id = {place} AND sender_id = u.user_id))"
+    ]
+
+
+def user(user_id: UUID, *, viewer: Viewer, select: str = "") -> Statement:
+    """One user by his id, or no row. `select` says what of the row `u`."""
+    values = Values()
+    where = [f"u.user_id = {values.add(user_id, 'uuid')}", *_visible(values, viewer)]
+    return Statement(f"SELECT {select or USER.select('u')} FROM users u WHERE {' AND '.join(where)}", values.items)
+
+
+def users_by_ids(user_ids: Sequence[UUID], *, viewer: Viewer) -> Statement:
+    """Users by their ids, in any order; unknown ones are missing."""
+    values = Values()
+    where = [f"u.user_id = ANY({values.add(list(user_ids), 'uuid[]')})", *_visible(values, viewer)]
+    return Statement(f"SELECT {USER.select('u')} FROM users u WHERE {' AND '.join(where)}", values.items)
+
+
+def _searched(values: Values, search: str | None, viewer: Viewer) -> list[str]:
+    where = _visible(values, viewer)
+    if search:
+        # position() has no wildcards, so that a name with % or _ is found as it is.
+        where.append(f"position(lower({values.add(search, 'text')}) IN lower(u.name)) > 0")
+    return where
+
+
+def users(search: str | None, page: PageAsked, *, viewer: Viewer, select: str = "") -> Statement:
+    """A page of users by name; `search` is any part of the name, in any case. `select` says what of the row `u`."""
+    values = Values()
+    where = _searched(values, search, viewer)
+    seek, tail = USERS_ORDER.seek(values, page)
+    condition = " AND ".join(where + seek)
+    sql = f"SELECT {select or USER.select('u')} FROM users u{' WHERE ' + condition if condition else ''}{tail}"
+    return Statement(sql, values.items)
+
+
+def users_count(search: str | None, *, viewer: Viewer) -> Statement:
+    """How many users the whole list has."""
+    values = Values()
+    condition = " AND ".join(_searched(values, search, viewer))
+    return Statement(f"SELECT count(*) FROM users u{' WHERE ' + condition if condition else ''}", values.items)
+
+
+def currencies() -> Statement:
+    """Every currency, with its threshold at its own scale."""
+    return Statement(
+        "SELECT code, name, symbol, minor_units, round(suspicious_above, minor_units) AS suspicious_above"
+        " FROM currency ORDER BY code",
+        [],
+    )
