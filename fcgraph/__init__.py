@@ -1,0 +1,1 @@
+"""fcgraph: every payment record accounted for, every month-end number provable, all of it askable."""

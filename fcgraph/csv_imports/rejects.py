@@ -1,0 +1,67 @@
+"""What an import did not take, as a CSV that a person corrects and uploads as it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from fcgraph import csv_rows, db
+from fcgraph.formulas import with_guard, without_guard
+
+OWN_COLUMNS = ("_line", "_outcome", "_problems")
+FETCHED_ROWS = 2000
+
+
+def rejects_csv(engine: Engine, import_id: UUID) -> Iterator[bytes] | None:
+    """The rejected and conflicting rows in line order: the input's header, then `_line,_outcome,_problems`.
+
+    LF line ends, UTF-8, cells guarded against spreadsheet formulas. None when there is no such import.
+    """
+    with db.read(engine) as connection:
+        raw = connection.scalar(sa.text("SELECT header FROM imports WHERE import_id = :id"), {"id": import_id})
+    return None if raw is None else _lines(engine, import_id, bytes(raw))
+
+
+def _lines(engine: Engine, import_id: UUID, raw_header: bytes) -> Iterator[bytes]:
+    header = csv_rows.read_header(raw_header + b"\n")
+    names = next(csv.reader([raw_header.decode("utf-8")], strict=True))
+    own = [n for n, name in enumerate(names) if name.strip().lower() in OWN_COLUMNS]
+    yield _line([name for n, name in enumerate(names) if n not in own] + list(OWN_COLUMNS))
+    statement = sa.text(
+        "SELECT position, outcome, raw, problems FROM intake_records WHERE import_id = :id AND kind = 'CSV'"
+        " ORDER BY position"
+    )
+    with db.read(engine, snapshot=True) as connection:
+        found = connection.execution_options(yield_per=FETCHED_ROWS).execute(statement, {"id": import_id})
+        for position, outcome, raw, problems in found:
+            cells = _cells(bytes(raw), len(names), header.guarded)
+            kept = [with_guard(cell) for n, cell in enumerate(cells) if n not in own]
+            yield _line([*kept, str(position), outcome, with_guard(_told(problems))])
+
+
+def _cells(raw: bytes, width: int, guarded: bool) -> list[str]:
+    """The row's cells as they came; a row that is no CSV stands whole in the first cell."""
+    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    fields = csv_rows.parse_fields(text)
+    cells = [text] if isinstance(fields, str) else list(fields[:width])
+    if guarded:
+        cells = [without_guard(cell) for cell in cells]
+    return cells + [""] * (width - len(cells))
+
+
+def _told(problems: list[dict[str, Any]] | str) -> str:
+    found = json.loads(problems) if isinstance(problems, str) else problems
+    return "; ".join(f"{p['code']}: {p['message']}" for p in found)
+
+
+def _line(cells: list[str]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue().encode("utf-8")

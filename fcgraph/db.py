@@ -1,0 +1,113 @@
+"""Engines and the two doors to PostgreSQL: `read` (READ ONLY transactions) and `write` (commits on success)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg2
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from fcgraph.errors import UnsupportedServer
+
+POSTGRES_VERSION_MIN = 180000  # NOT ENFORCED foreign keys and uuidv7() came with PostgreSQL 18
+
+
+def make_engine(
+    url: str,
+    *,
+    name: str,
+    pool_max: int | None = None,
+    statement_timeout_seconds: float = 0,
+    lock_timeout_seconds: float = 0,
+) -> Engine:
+    """An engine on psycopg2. `pool_max=None` means no pool: right for jobs, which run in forked processes.
+
+    Every connection has the UTC time zone, whatever the server's is, and the given timeouts.
+    """
+    target = sa.make_url(url).set(drivername="postgresql+psycopg2")
+    options = (
+        f"-c timezone=UTC -c statement_timeout={int(statement_timeout_seconds * 1000)} "
+        f"-c lock_timeout={int(lock_timeout_seconds * 1000)}"
+    )
+    connect_args = {"options": options, "application_name": f"fcgraph-{name}", "connect_timeout": 10}
+    if pool_max is None:
+        return sa.create_engine(target, poolclass=NullPool, connect_args=connect_args)
+    return sa.create_engine(
+        target,
+        poolclass=QueuePool,
+        pool_size=pool_max,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args=connect_args,
+    )
+
+
+@contextmanager
+def read(engine: Engine, *, snapshot: bool = False) -> Iterator[Connection]:
+    """A READ ONLY transaction. `snapshot=True`: every statement in it sees one and the same state."""
+    level = "REPEATABLE READ" if snapshot else "READ COMMITTED"
+    with engine.connect() as connection:
+        connection = connection.execution_options(isolation_level=level, postgresql_readonly=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def write(engine: Engine) -> Iterator[Connection]:
+    """A transaction that commits when the block ends well and rolls back otherwise."""
+    with engine.begin() as connection:
+        yield connection
+
+
+def check_version(connection: Connection) -> None:
+    """Raise UnsupportedServer when the server is older than PostgreSQL 18."""
+    number = int(connection.scalar(sa.text("SHOW server_version_num")) or 0)
+    if number < POSTGRES_VERSION_MIN:
+        shown = connection.scalar(sa.text("SHOW server_version"))
+        raise UnsupportedServer(f"fcgraph needs PostgreSQL 18 or newer; the server at DATABASE_URL is {shown}")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the error means that PostgreSQL cannot be reached now, as opposed to a refusal of what was asked."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError):
+        return False
+    code = getattr(cause, "pgcode", None)
+    # No SQLSTATE: the connection could not be made or broke. 57P0x: shutdown, crash, starting up. 08: connection
+    # exceptions. 53300: too many connections.
+    return code is None or code.startswith(("57P", "08")) or code == "53300"
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same work may succeed later: PostgreSQL is away, or just now out of time, room or the right to write."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "pgcode", None) or ""
+    # 40: rolled back for a neighbour. 53: out of resources. 57: cancelled, as by a statement timeout. 55P03: lock
+    # timeout. 25006: a standby that may not write.
+    return is_away(error) or code.startswith(("40", "53", "57")) or code in ("55P03", "25006")
+
+
+def wait_until_ready(
+    engine: Engine, *, on_wait: Callable[[str], None], pause: Callable[[], object], give_up: Callable[[], bool]
+) -> None:
+    """Wait for a PostgreSQL 18 that answers. `on_wait` is told why, `pause` waits a moment, `give_up` ends the waiting.
+
+    Raises UnsupportedServer for an older server, and the last error when `give_up` says so.
+    """
+    while True:
+        try:
+            with read(engine) as connection:
+                check_version(connection)
+            return
+        except DBAPIError as e:
+            if not is_away(e) or give_up():
+                raise
+            on_wait(str(e.orig).strip().splitlines()[0] if e.orig else type(e).__name__)
+            pause()

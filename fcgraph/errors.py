@@ -1,0 +1,64 @@
+"""What can go wrong on purpose: a small tree of errors, each with a code that never changes.
+
+A bad row is data (`records.Rejection`), not an error; a bug is any other exception.
+"""
+
+from __future__ import annotations
+
+
+class FcgraphError(Exception):
+    """Base of every error fcgraph raises on purpose. `code` is stable and safe to show to a client."""
+
+    code = "INTERNAL"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class SettingsError(FcgraphError):
+    """A setting is missing or wrong. Names the setting, never its value."""
+
+    code = "INVALID_SETTING"
+
+
+class BadInput(FcgraphError):
+    """The caller asked for something that cannot be answered; `code` is one of the contract's codes."""
+
+    code = "BAD_USER_INPUT"
+
+
+class Refused(FcgraphError):
+    """A mutation that was understood but not done; becomes a `UserError`. `code` is one of the contract's ErrorCode."""
+
+    code = "INVALID_INPUT"
+
+    def __init__(self, message: str, *, code: str | None = None, path: tuple[str, ...] = ()) -> None:
+        super().__init__(message, code=code)
+        self.path = path
+
+
+class LimitReached(FcgraphError):
+    """A named limit (a setting) was reached; the message names it."""
+
+    code = "QUERY_TOO_COMPLEX"
+
+
+class Unavailable(FcgraphError):
+    """PostgreSQL, Redis or Kafka is away. Waited for or answered with 503, never turned into a rejection."""
+
+    code = "UNAVAILABLE"
+
+
+class StorageFull(FcgraphError):
+    """The disk behind uploads or reports has no room. Nothing half written is visible; with room it works again."""
+
+    code = "STORAGE_FULL"
+
+
+class UnsupportedServer(FcgraphError):
+    """PostgreSQL is older than fcgraph needs."""
+
+    code = "UNSUPPORTED_SERVER"

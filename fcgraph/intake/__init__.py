@@ -1,0 +1,11 @@
+"""The one write door for payments: batch in, outcome counts out, safe to repeat.
+
+`judge` holds rows against the rules, `settle` meets them with what is stored, `lanes` writes several batches at once,
+`kafka_account` keeps the account of partitions, `writer` is the door itself.
+"""
+
+from fcgraph.intake.batch import Batch, Counts, Source
+from fcgraph.intake.kafka_account import topic_ref
+from fcgraph.intake.writer import Writer
+
+__all__ = ["Batch", "Counts", "Source", "Writer", "topic_ref"]

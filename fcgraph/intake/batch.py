@@ -1,0 +1,110 @@
+"""What goes through the write door: a batch of judged rows of one source, column by column, in the order of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from fcgraph.records import COLUMNS, PaymentRecord, Rejection
+
+Kind = Literal["CSV", "KAFKA", "SEED"]
+
+
+class Source(NamedTuple):
+    """Where a batch comes from. CSV: an import and, in its own run, a chunk. KAFKA: a topic. SEED: neither."""
+
+    kind: Kind
+    import_id: UUID | None = None
+    chunk: int | None = None
+    topic_ref: int | None = None
+
+
+class Rejected(NamedTuple):
+    """A row that did not pass, with its place (partition for Kafka; line, offset or index) and its raw bytes."""
+
+    partition: int | None
+    position: int
+    raw: bytes
+    rejection: Rejection
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of one source with their verdicts. Index n of every column is the n-th accepted row.
+
+    `texts` are the rows as COPY takes them (see `row_text`), `raw(n)` their bytes as they came.
+    """
+
+    source: Source
+    correlation_id: str
+    transaction_ids: list[str]
+    texts: list[str]
+    positions: Sequence[int]
+    partitions: Sequence[int] | None
+    raw: Callable[[int], bytes]
+    suspicious: set[int]
+    rejected: list[Rejected]
+    accepted_sums: dict[str, Decimal] = field(default_factory=dict)
+
+    def record(self, n: int) -> PaymentRecord:
+        """The n-th accepted row as a record."""
+        return PaymentRecord(*self.texts[n].split(",", len(COLUMNS))[: len(COLUMNS)])
+
+    def place(self, n: int) -> tuple[int | None, int]:
+        """Partition (None outside Kafka) and position of the n-th accepted row."""
+        return (None if self.partitions is None else self.partitions[n]), self.positions[n]
+
+    @property
+    def read(self) -> int:
+        """How many rows the batch is made of."""
+        return len(self.texts) + len(self.rejected)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was read and what became of it. `suspicious` counts payments inserted with a suspicion."""
+
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    duplicate: int = 0
+    stale: int = 0
+    conflict: int = 0
+    rejected: int = 0
+    suspicious: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(mine + theirs for mine, theirs in zip(self.values(), other.values(), strict=True)))
+
+    def values(self) -> tuple[int, ...]:
+        """The counts in the order of `COUNT_COLUMNS`."""
+        return (
+            self.read, self.inserted, self.updated, self.duplicate,
+            self.stale, self.conflict, self.rejected, self.suspicious,
+        )  # fmt: skip
+
+
+COUNT_COLUMNS = tuple(
+    f"{name}_count"
+    for name in ("read", "inserted", "updated", "duplicate", "stale", "conflict", "rejected", "suspicious")
+)
+
+
+# Columns of `transactions` in the order of a row's text; the batch's number comes last and is added when it is known.
+TEXT_COLUMNS = (*COLUMNS, "source_partition", "source_position", "is_suspicious", "suspicions", "batch_id")
+
+
+def suspicions_text(suspicions: Sequence[str]) -> str:
+    """`is_suspicious` and `suspicions` as the last fields of a row's text."""
+    if not suspicions:
+        return "f,"
+    array = "{" + ",".join(suspicions) + "}"
+    return f't,"{array}"' if len(suspicions) > 1 else f"t,{array}"
+
+
+def row_text(record: PaymentRecord, partition: int | None, position: int, suspicions: Sequence[str]) -> str:
+    """A record as one line of COPY's CSV format, without `batch_id`. No canonical field needs quotes."""
+    return f"{','.join(record)},{'' if partition is None else partition},{position},{suspicions_text(suspicions)}"

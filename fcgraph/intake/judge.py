@@ -1,0 +1,311 @@
+"""Rows as they came become a batch with verdicts. Reads users and currencies; writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from fcgraph import db, fastrows, formulas, records
+from fcgraph.csv_rows import Chunk, Header, Row, parse_fields
+from fcgraph.fastrows import Columns, FastRows, Parsed
+from fcgraph.intake.batch import Batch, Rejected, Source, row_text, suspicions_text
+from fcgraph.records import CurrencyRule, PaymentRecord, Reference, Rejection
+
+Message = tuple[int, int, bytes | None]  # partition, offset, value
+_NO_SUSPICION = suspicions_text(())
+
+
+class Judge:
+    """Holds rows against the rules and against the users and currencies of the database.
+
+    Users are remembered once seen (they are never deleted), at most `known_users_max`; currencies are read for every
+    batch. Belongs to one thread. `clock` gives the present, rows later than that by more than `ahead_max` are refused.
+    """
+
+    def __init__(
+        self, engine: Engine, *, clock: Callable[[], datetime], ahead_max: timedelta, known_users_max: int
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._ahead_max = ahead_max
+        self._known_users_max = known_users_max
+        self._users: set[str] = set()
+        self._formats: dict[object, FastRows] = {}
+
+    def csv(self, chunk: Chunk, header: Header, source: Source, correlation_id: str, line_max_bytes: int) -> Batch:
+        """Judge a chunk of a CSV file."""
+        with db.read(self._engine) as connection:
+            reference, latest = self._reference(connection)
+            fast = self._format(header.columns, reference, latest)
+            parsed = fast.parse(chunk.text, chunk.lines) if chunk.lines else Parsed(fastrows.EMPTY, [])
+            parsed = self._without_unknown_users(connection, parsed, chunk.text)
+            rows = self._odd_csv_rows(chunk, parsed, header, line_max_bytes)
+            self._learn(connection, _user_ids(rows, header))
+        slow: list[Judged] = [(None, row.line, row.raw, _judge_csv(row, header, reference)) for row in rows]
+        lines = chunk.text.split("\n") if parsed.accepted.position else []
+        first = chunk.lines[0] if chunk.lines else 0
+        is_range = isinstance(chunk.lines, range)
+        index = None if is_range else {line: n for n, line in enumerate(chunk.lines)}
+
+        def raw_line(line: int) -> bytes:
+            at = line - first if index is None else index[line]
+            return chunk.raw_of.get(line) or lines[at].encode("latin-1")
+
+        return _batch(parsed.accepted, None, slow, raw_line, reference, source, correlation_id)
+
+    def messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
+        """Judge Kafka messages, given as (partition, offset, value)."""
+        text = b"\n".join([value if value and b"\n" not in value else b"" for _, _, value in messages])
+        with db.read(self._engine) as connection:
+            reference, latest = self._reference(connection)
+            fast = self._format("json", reference, latest)
+            # The place in the slice stands for the position: offsets of several partitions may be equal.
+            parsed = fast.parse(text.decode("latin-1"), range(len(messages)))
+            parsed = self._without_unknown_users(connection, parsed, text.decode("latin-1"))
+            found = [(n, records.read_message(messages[n][2])) for n, _ in parsed.rest]
+            self._learn(
+                connection,
+                {
+                    str(row.get(column)).lower()
+                    for _, row in found
+                    if not isinstance(row, Rejection)
+                    for column in ("sender_id", "receiver_id")
+                },
+            )
+        slow: list[Judged] = [
+            (messages[n][0], n, messages[n][2] or b"", records.check_message(row, reference)) for n, row in found
+        ]
+        return _of_messages(parsed.accepted, slow, messages, reference, source, correlation_id)
+
+    def rows(self, rows: Sequence[dict[str, str | None]], source: Source, correlation_id: str) -> Batch:
+        """Judge rows made by ourselves (the demo payments); their position is their place in the list."""
+        with db.read(self._engine) as connection:
+            reference, _ = self._reference(connection)
+            self._learn(connection, {str(row.get(c)).lower() for row in rows for c in ("sender_id", "receiver_id")})
+        slow: list[Judged] = [(None, n, b"", records.check(row, reference)) for n, row in enumerate(rows)]
+        return _batch(fastrows.EMPTY, None, slow, lambda n: b"", reference, source, correlation_id)
+
+    def _reference(self, connection: Connection) -> tuple[Reference, datetime]:
+        found = connection.execute(sa.text("SELECT code, minor_units, suspicious_above FROM currency"))
+        currencies = {code: CurrencyRule(units, above) for code, units, above in found}
+        latest = self._clock() + self._ahead_max
+        return Reference(currencies, self._users, latest), latest
+
+    def _format(self, shape: object, reference: Reference, latest: datetime) -> FastRows:
+        """The compiled pattern for a shape of rows; made anew when currencies change or the hour does."""
+        bound = latest.replace(minute=0, second=0, microsecond=0)  # earlier than `latest`: the rules decide the rest
+        key = (shape, tuple(sorted(reference.currencies.items())), bound)
+        if key not in self._formats:
+            self._formats.clear()
+            if shape == "json":
+                self._formats[key] = fastrows.of_json(reference.currencies, bound)
+            else:
+                assert isinstance(shape, tuple)
+                self._formats[key] = fastrows.of_csv(shape, reference.currencies, bound)
+        return self._formats[key]
+
+    def _learn(self, connection: Connection, user_ids: Iterable[str]) -> None:
+        """Look up the users not known yet and remember those that exist."""
+        wanted = {user_id for user_id in user_ids if user_id in self._users or records.is_uuid(user_id)}
+        asked = wanted - self._users
+        if not asked:
+            return
+        if len(self._users) + len(asked) > self._known_users_max:
+            self._users.clear()
+            asked = wanted
+        statement = sa.text("SELECT user_id::text FROM users WHERE user_id = ANY(CAST(:ids AS uuid[]))")
+        self._users.update(connection.scalars(statement, {"ids": "{" + ",".join(asked) + "}"}))
+
+    def _without_unknown_users(self, connection: Connection, parsed: Parsed, text: str) -> Parsed:
+        """Leave accepted rows with an unknown user to the rules, which say all that is wrong with them."""
+        accepted = parsed.accepted
+        named = {*accepted.sender_id, *accepted.receiver_id}
+        if named <= self._users:
+            return parsed
+        self._learn(connection, named)
+        unknown = named - self._users
+        if not unknown:
+            return parsed
+        bad = [
+            n
+            for n, (sender, receiver) in enumerate(zip(accepted.sender_id, accepted.receiver_id, strict=True))
+            if sender in unknown or receiver in unknown
+        ]
+        return _left_to_the_rules(parsed, bad, text)
+
+    def _odd_csv_rows(self, chunk: Chunk, parsed: Parsed, header: Header, line_max_bytes: int) -> list[Row]:
+        """The rows the quick way did not take, taken apart. Blank lines are no rows."""
+        rows = list(chunk.odd)
+        for n, text in parsed.rest:
+            if not text.strip():
+                continue
+            line = chunk.lines[n]
+            raw = chunk.raw_of.get(line) or text.encode("latin-1")
+            rows.append(_take_apart(line, raw, line_max_bytes))
+        cut = chunk.unterminated_line
+        if cut is not None and header.columns[-1] == "amount":
+            message = "the file ends within this line: without a line end nobody can tell whether the amount is whole"
+            rows = [
+                row if row.line != cut or row.raw.endswith(b'"') else row._replace(fields=None, problem=message)
+                for row in rows
+            ]
+        return sorted(rows)
+
+
+def _left_to_the_rules(parsed: Parsed, bad: Sequence[int], text: str) -> Parsed:
+    lines = text.split("\n")
+    left = {n for n, _ in parsed.rest}
+    indexes = [n for n in range(len(lines)) if n not in left]
+    moved = [(indexes[n], lines[indexes[n]]) for n in bad]
+    gone = set(bad)
+    keep = [n for n in range(len(parsed.accepted.transaction_id)) if n not in gone]
+    return Parsed(parsed.accepted.only(keep), sorted(parsed.rest + moved))
+
+
+def _take_apart(line: int, raw: bytes, line_max_bytes: int) -> Row:
+    if len(raw) > line_max_bytes:
+        message = f"the line is longer than {line_max_bytes} bytes (CSV_LINE_MAX_BYTES); only its beginning is kept"
+        return Row(line, raw[:line_max_bytes], None, message)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as e:
+        return Row(line, raw, None, f"the row is not UTF-8 at byte {e.start}", "INVALID_ENCODING")
+    fields = parse_fields(text)
+    return Row(line, raw, None, fields) if isinstance(fields, str) else Row(line, raw, fields)
+
+
+def _user_ids(rows: Iterable[Row], header: Header) -> set[str]:
+    places = [header.columns.index("sender_id"), header.columns.index("receiver_id")]
+    return {row.fields[at].lower() for row in rows if row.fields for at in places if at < len(row.fields)}
+
+
+def _judge_csv(row: Row, header: Header, reference: Reference) -> PaymentRecord | Rejection:
+    if row.fields is None:
+        return records.reject(row.code, row.problem or "the row is no CSV")
+    fields = [formulas.without_guard(f) for f in row.fields] if header.guarded else row.fields
+    return records.check_fields(fields, header.columns, reference)
+
+
+Judged = tuple[int | None, int, bytes, PaymentRecord | Rejection]
+
+
+def _of_messages(
+    accepted: Columns,
+    slow: list[Judged],
+    messages: Sequence[Message],
+    reference: Reference,
+    source: Source,
+    correlation_id: str,
+) -> Batch:
+    """A batch of Kafka messages: the places in the slice become partitions and offsets again."""
+    return _batch(
+        accepted, [messages[n][0] for n in accepted.position], slow, lambda n: messages[n][2] or b"", reference, source,
+        correlation_id, offsets=[offset for _, offset, _ in messages],
+    )  # fmt: skip
+
+
+def _batch(
+    accepted: Columns,
+    partitions: list[int] | None,
+    slow: list[Judged],
+    raw_at: Callable[[int], bytes],
+    reference: Reference,
+    source: Source,
+    correlation_id: str,
+    offsets: Sequence[int] | None = None,
+) -> Batch:
+    """Put both ways' rows together in the order of arrival. `offsets` turns places in a slice into offsets."""
+    suspicious, tails = _suspicions(accepted, reference)
+    arrived: Sequence[int] = accepted.position
+    positions = arrived if offsets is None else [offsets[n] for n in arrived]
+    places = [","] * len(positions) if partitions is None else [f"{p}," for p in partitions]
+    texts = [
+        f"{a},{b},{c},{d},{e},{f},{g},{place}{position},{tail}"
+        for a, b, c, d, e, f, g, place, position, tail in zip(
+            accepted.transaction_id, accepted.sender_id, accepted.receiver_id, accepted.amount, accepted.currency,
+            accepted.timestamp, accepted.status, places, positions, tails, strict=True,
+        )
+    ]  # fmt: skip
+    sums = _sums(accepted.currency, accepted.amount)
+    rejected: list[Rejected] = []
+    late: list[tuple[int, int | None, PaymentRecord]] = []
+    for partition, at, raw, verdict in slow:
+        if isinstance(verdict, Rejection):
+            rejected.append(Rejected(partition, at if offsets is None else offsets[at], raw, verdict))
+        else:
+            late.append((at, partition, verdict))
+    ids = list(accepted.transaction_id)
+    if not late:
+        at_of = arrived
+        return Batch(
+            source, correlation_id, ids, texts, positions, partitions, lambda n: raw_at(at_of[n]), suspicious,
+            rejected, sums,
+        )  # fmt: skip
+    # Rows the rules accepted go back to where they arrived.
+    merged = [
+        (at, text, tid, n in suspicious) for n, (at, text, tid) in enumerate(zip(arrived, texts, ids, strict=True))
+    ]
+    raw_slow = {at: raw for _, at, raw, _ in slow}
+    partition_of = {at: partition for at, partition, _ in late}
+    if partitions is not None:
+        partition_of.update(zip(arrived, partitions, strict=True))
+    for at, partition, record in late:
+        found = records.suspicions(
+            record.decimal, reference.currencies[record.currency], self_transfer=record.sender_id == record.receiver_id
+        )
+        text = row_text(record, partition, at if offsets is None else offsets[at], found)
+        merged.append((at, text, record.transaction_id, bool(found)))
+        sums[record.currency] = sums.get(record.currency, Decimal(0)) + record.decimal
+    merged.sort()
+    order = [at for at, _, _, _ in merged]
+
+    def raw_of(n: int) -> bytes:
+        return raw_slow[order[n]] if order[n] in raw_slow else raw_at(order[n])
+
+    return Batch(
+        source,
+        correlation_id,
+        [tid for _, _, tid, _ in merged],
+        [text for _, text, _, _ in merged],
+        order if offsets is None else [offsets[at] for at in order],
+        None if partitions is None else [partition_of[at] or 0 for at in order],
+        raw_of,
+        {n for n, (_, _, _, is_suspicious) in enumerate(merged) if is_suspicious},
+        rejected,
+        sums,
+    )
+
+
+def _suspicions(accepted: Columns, reference: Reference) -> tuple[set[int], list[str]]:
+    """Which rows are suspicious, and the last fields of every row's text. Small amounts need no look at the number."""
+    lowest = min((rule.suspicious_above for rule in reference.currencies.values()), default=Decimal(0))
+    digits = len(str(int(lowest))) if lowest >= 1 else 0
+    tails = [_NO_SUSPICION] * len(accepted.whole)
+    suspicious = set()
+    look = [
+        n
+        for n, (whole, sender, receiver) in enumerate(
+            zip(accepted.whole, accepted.sender_id, accepted.receiver_id, strict=True)
+        )
+        if len(whole) >= digits or sender == receiver
+    ]
+    for n in look:
+        rule = reference.currencies[accepted.currency[n]]
+        same = accepted.sender_id[n] == accepted.receiver_id[n]
+        found = records.suspicions(Decimal(accepted.amount[n]), rule, self_transfer=same)
+        if found:
+            suspicious.add(n)
+            tails[n] = suspicions_text(found)
+    return suspicious, tails
+
+
+def _sums(currencies: Sequence[str], amounts: Sequence[str]) -> dict[str, Decimal]:
+    """The exact sum of the amounts per currency."""
+    return {
+        code: sum((Decimal(a) for c, a in zip(currencies, amounts, strict=True) if c == code), Decimal(0))
+        for code in set(currencies)
+    }

@@ -1,0 +1,296 @@
+"""A judged batch meets the stored payments, inside one transaction: who is new, advanced, known, late, in conflict.
+
+Order of locks, the same for every writer: new ids (sorted), stored payments to change (sorted), then the account of
+the source (an import's row or partitions, sorted), the watermark last. Which order decides between rows of one id:
+within a batch and within an import the order of arrival, because batches of one writer settle in order; between
+writers the order in which their transactions got hold of the id. In both cases `records.decide` says what follows.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from psycopg2.extras import execute_values
+
+from fcgraph import records
+from fcgraph.intake.batch import COUNT_COLUMNS, TEXT_COLUMNS, Batch, Counts, Rejected
+from fcgraph.records import COLUMNS, Outcome, PaymentRecord, Problem, Rejection
+
+# Outcomes of accepted rows as small numbers, so that millions of them are cheap to keep and count.
+CODES = (Outcome.INSERTED, Outcome.UPDATED, Outcome.DUPLICATE, Outcome.STALE, Outcome.CONFLICT)
+_CODE = {outcome: code for code, outcome in enumerate(CODES)}
+_INSERTED, _CONFLICT = _CODE[Outcome.INSERTED], _CODE[Outcome.CONFLICT]
+
+_KNOWN = "SELECT transaction_id::text FROM {table} WHERE transaction_id = ANY(%s::uuid[])"
+_STORED = (
+    "SELECT transaction_id::text, sender_id::text, receiver_id::text, trim_scale(amount)::text, currency,"
+    " to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), status"
+    " FROM {table} WHERE transaction_id = ANY(%s::uuid[])"
+)
+
+
+class Unsettled(Exception):
+    """Another writer got in between; rolled back and tried again, nothing is lost."""
+
+
+@dataclass(slots=True)
+class Settled:
+    """What became of a batch. `outcomes[n]` is the code of the n-th accepted row."""
+
+    batch_id: int
+    outcomes: bytearray
+    conflict_sums: dict[str, Decimal] = field(default_factory=dict)
+    rejected_sums: dict[str, Decimal] = field(default_factory=dict)
+
+    def counts(self, batch: Batch) -> Counts:
+        """The counts of the whole batch."""
+        numbers = [self.outcomes.count(code) for code in range(len(CODES))]
+        inserted = sum(1 for n in batch.suspicious if self.outcomes[n] == _INSERTED)
+        new, updated, duplicate, stale, conflict = numbers
+        return Counts(batch.read, new, updated, duplicate, stale, conflict, len(batch.rejected), inserted)
+
+
+def settle(
+    cursor: Any,
+    batch: Batch,
+    *,
+    held: set[str] | frozenset[str] = frozenset(),
+    careful: bool = False,
+    wait: Callable[[], None] = lambda: None,
+    table: str = "transactions",
+    batch_id: int | None = None,
+    resolution: str | None = None,
+) -> Settled:
+    """Write a batch; the caller then closes its account and commits.
+
+    `held`: ids that an earlier batch of the same writer is still writing; their rows are settled after `wait`, which
+    returns once that batch has committed. `careful`: meet ids that other writers insert at this moment one by one.
+    `table`: a dry run settles against its own copy. `batch_id`: go on with an open batch. `resolution`: kept records
+    are born resolved (dry run).
+    """
+    if batch_id is None:
+        batch_id = open_batch(cursor, batch)
+    outcomes = bytearray(len(batch.texts))
+    bulk, later = _split(batch, held)
+    found = _ids(cursor, _KNOWN.format(table=table), bulk)
+    later.extend(bulk.pop(transaction_id) for transaction_id in found)
+    if careful:
+        later.extend(_insert_one_by_one(cursor, batch, bulk, batch_id, table))
+    else:
+        _copy(cursor, (batch.texts[n] for n in bulk.values()), batch_id, table)
+    settled = Settled(batch_id, outcomes)
+    kept: list[Kept] = [(r, Outcome.REJECTED, r.rejection.problems, ()) for r in batch.rejected]
+    for rejected in batch.rejected:
+        _add(settled.rejected_sums, rejected.rejection.currency, rejected.rejection.amount)
+    wait()
+    if later:
+        kept += _settle_later(cursor, batch, sorted(later), settled, table)
+    _keep(cursor, batch, kept, resolution)
+    return settled
+
+
+def open_batch(cursor: Any, batch: Batch) -> int:
+    """Insert the batch's row, its counts still zero."""
+    source = batch.source
+    cursor.execute(
+        "INSERT INTO intake_batches (kind, import_id, chunk, topic_ref, correlation_id)"
+        " VALUES (%s, %s, %s, %s, %s) RETURNING batch_id",
+        (source.kind, source.import_id and str(source.import_id), source.chunk, source.topic_ref, batch.correlation_id),
+    )
+    return int(cursor.fetchone()[0])
+
+
+def close_batch(cursor: Any, batch_id: int, counts: Counts) -> int:
+    """Write the counts and take the watermark, whose lock is held until COMMIT; nothing may come after this."""
+    cursor.execute("UPDATE intake_watermark SET last = last + 1 RETURNING last")
+    watermark = int(cursor.fetchone()[0])
+    assignments = ", ".join(f"{column} = %s" for column in COUNT_COLUMNS)
+    cursor.execute(
+        f"UPDATE intake_batches SET watermark = %s, {assignments} WHERE batch_id = %s",
+        (watermark, *counts.values(), batch_id),
+    )
+    return watermark
+
+
+def _split(batch: Batch, held: set[str] | frozenset[str]) -> tuple[dict[str, int], list[int]]:
+    """Rows that can be written at once (id -> index of its first row), and the indexes of those that must wait."""
+    bulk = dict(zip(reversed(batch.transaction_ids), range(len(batch.texts) - 1, -1, -1), strict=True))
+    later: list[int] = []
+    if len(bulk) != len(batch.transaction_ids):
+        first = set(bulk.values())
+        later = [n for n in range(len(batch.transaction_ids)) if n not in first]
+    if held:
+        later.extend(bulk.pop(transaction_id) for transaction_id in held & bulk.keys())
+    return bulk, later
+
+
+def _ids(cursor: Any, statement: str, ids: Iterable[str]) -> list[str]:
+    array = "{" + ",".join(ids) + "}"
+    if array == "{}":
+        return []
+    cursor.execute(statement, (array,))
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _copy(cursor: Any, texts: Iterable[str], batch_id: int, table: str) -> None:
+    """COPY rows straight into the table, sorted by id: the same order of locks everywhere, and kinder to the index."""
+    rows = sorted(texts)
+    if rows:
+        lines = io.StringIO(f",{batch_id}\n".join([*rows, ""]))
+        cursor.copy_expert(f"COPY {table} ({', '.join(TEXT_COLUMNS)}) FROM STDIN WITH (FORMAT csv)", lines)
+
+
+def _insert_one_by_one(cursor: Any, batch: Batch, bulk: dict[str, int], batch_id: int, table: str) -> list[int]:
+    """Insert in the order of ids, waiting for whoever writes the same id; the indexes of rows that came second."""
+    cursor.execute(f"CREATE TEMP TABLE incoming (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DROP")
+    _copy(cursor, (batch.texts[n] for n in bulk.values()), batch_id, "incoming")
+    cursor.execute(
+        f"INSERT INTO {table} SELECT * FROM incoming ORDER BY transaction_id"
+        " ON CONFLICT DO NOTHING RETURNING transaction_id::text"
+    )
+    written = {row[0] for row in cursor.fetchall()}
+    cursor.execute("DROP TABLE incoming")
+    return [n for transaction_id, n in bulk.items() if transaction_id not in written]
+
+
+Kept = tuple[Rejected, Outcome, Sequence[Problem], Sequence[tuple[str, str, str]]]
+
+
+def _settle_later(cursor: Any, batch: Batch, later: list[int], settled: Settled, table: str) -> list[Kept]:
+    """Settle rows whose id is stored already, in the order of arrival. Returns what is to be kept: the conflicts."""
+    stored = _stored(cursor, table, {batch.transaction_ids[n] for n in later})
+    decided, changed = _decide(batch, later, stored)
+    if changed:
+        # Only payments that change are locked; what they are by now may differ from what was read a moment ago.
+        stored.update(_stored(cursor, table, changed.keys(), lock=True))
+        decided, changed = _decide(batch, later, stored)
+        _advance(cursor, batch, changed, stored, settled.batch_id, table)
+    kept: list[Kept] = []
+    for n, outcome, before in decided:
+        settled.outcomes[n] = _CODE[outcome]
+        if outcome is Outcome.CONFLICT:
+            incoming = batch.record(n)
+            rejection = Rejection((), incoming.transaction_id, incoming.decimal, incoming.currency)
+            problems = records.conflict_problems(before, incoming)
+            partition, position = batch.place(n)
+            fields = records.differences(before, incoming) or (("status", before.status, incoming.status),)
+            kept.append((Rejected(partition, position, batch.raw(n), rejection), outcome, problems, fields))
+            _add(settled.conflict_sums, incoming.currency, incoming.decimal)
+    return kept
+
+
+def _decide(
+    batch: Batch, later: list[int], stored: dict[str, PaymentRecord]
+) -> tuple[list[tuple[int, Outcome, PaymentRecord]], dict[str, int]]:
+    """Outcome of every row with the payment it met, and the rows that change a payment (id -> index)."""
+    now = dict(stored)
+    decided: list[tuple[int, Outcome, PaymentRecord]] = []
+    changed: dict[str, int] = {}
+    for n in later:
+        transaction_id = batch.transaction_ids[n]
+        before = now[transaction_id]
+        incoming = batch.record(n)
+        outcome = records.decide(before, incoming)
+        if outcome is Outcome.UPDATED:
+            now[transaction_id] = before._replace(status=incoming.status)
+            changed[transaction_id] = n
+        decided.append((n, outcome, before))
+    return decided, changed
+
+
+def _stored(cursor: Any, table: str, ids: Iterable[str], *, lock: bool = False) -> dict[str, PaymentRecord]:
+    """The stored payments of these ids as records. Raises Unsettled when one is not there (any more or yet)."""
+    wanted = set(ids)
+    statement = _STORED.format(table=table) + (" ORDER BY transaction_id FOR UPDATE" if lock else "")
+    cursor.execute(statement, ("{" + ",".join(wanted) + "}",))
+    found = {row[0]: PaymentRecord._make((*row[:5], _canonical_instant(row[5]), row[6])) for row in cursor.fetchall()}
+    if len(found) != len(wanted):
+        raise Unsettled("a payment that should be stored is not")
+    return found
+
+
+def _canonical_instant(text: str) -> str:
+    """PostgreSQL's `…SS.US` as `records.instant_text` writes it."""
+    return text.rstrip("0").rstrip(".") + "Z"
+
+
+def _advance(
+    cursor: Any, batch: Batch, changed: dict[str, int], stored: dict[str, PaymentRecord], batch_id: int, table: str
+) -> None:
+    """Advance the status of locked payments and keep what they were as a revision."""
+    changes = [
+        (transaction_id, batch.record(n), stored[transaction_id], *batch.place(n))
+        for transaction_id, n in sorted(changed.items())
+    ]
+    write_changes(cursor, changes, batch_id, None, table)
+
+
+Change = tuple[str, PaymentRecord, PaymentRecord, int | None, int]  # id, new, stored, partition, position
+
+
+def write_changes(
+    cursor: Any, changes: Sequence[Change], batch_id: int, note: str | None, table: str = "transactions"
+) -> None:
+    """Make stored (locked) payments what the new records say, each with a revision that keeps what it was."""
+    if not changes:
+        return
+    if table == "transactions":
+        execute_values(
+            cursor,
+            "INSERT INTO payment_revisions (transaction_id, revision, status, previous, batch_id, source_partition,"
+            " source_position, note) SELECT v.id, 1 + coalesce((SELECT max(revision) FROM payment_revisions r"
+            " WHERE r.transaction_id = v.id), 1), v.status, v.previous, v.batch_id, v.partition, v.position, v.note"
+            " FROM (VALUES %s) AS v (id, status, previous, batch_id, partition, position, note)",
+            [
+                (i, new.status, json.dumps(dict(zip(COLUMNS[1:], old[1:], strict=True))), batch_id, part, pos, note)
+                for i, new, old, part, pos in changes
+            ],
+            template="(%s::uuid, %s, %s::jsonb, %s, %s::int, %s::bigint, %s)",
+        )
+    execute_values(
+        cursor,
+        f"UPDATE {table} AS t SET sender_id = v.sender, receiver_id = v.receiver, amount = v.amount,"
+        " currency = v.currency, timestamp = v.ts, status = v.status"
+        " FROM (VALUES %s) AS v (id, sender, receiver, amount, currency, ts, status) WHERE t.transaction_id = v.id",
+        [tuple(new) for _, new, _, _, _ in changes],
+        template="(%s::uuid, %s::uuid, %s::uuid, %s::numeric, %s, %s::timestamptz, %s)",
+    )
+
+
+def _keep(cursor: Any, batch: Batch, kept: Sequence[Kept], resolution: str | None) -> None:
+    """Keep rejected and conflicting rows with where they came from, once per place of origin."""
+    if not kept:
+        return
+    source = batch.source
+    execute_values(
+        cursor,
+        "INSERT INTO intake_records (outcome, kind, import_id, topic_ref, partition, position, transaction_id, raw,"
+        " problems, differences, resolved_at, resolution) VALUES %s ON CONFLICT DO NOTHING",
+        [
+            (
+                outcome.value, source.kind, source.import_id and str(source.import_id), source.topic_ref,
+                row.partition, row.position, row.rejection.transaction_id, row.raw, problems_json(problems),
+                json.dumps([{"field": f, "stored": old, "incoming": new} for f, old, new in fields]),
+                resolution, resolution,
+            )
+            for row, outcome, problems, fields in kept
+        ],
+        template="(%s, %s, %s, %s, %s, %s, %s::uuid, %s, %s::jsonb, %s::jsonb,"
+        " CASE WHEN %s::text IS NOT NULL THEN now() END, %s)",
+        page_size=1000,
+    )  # fmt: skip
+
+
+def problems_json(problems: Sequence[Problem]) -> str:
+    """Problems as they are stored: a JSON list of objects column, code, message, value. NUL cannot be stored."""
+    return json.dumps([problem._asdict() for problem in problems]).replace("\\u0000", "\\\\0")
+
+
+def _add(sums: dict[str, Decimal], currency: str | None, amount: Decimal | None) -> None:
+    if currency is not None and amount is not None:
+        sums[currency] = sums.get(currency, Decimal(0)) + amount

@@ -1,0 +1,86 @@
+"""The write door as its users see it: rows go in, they are judged here and written on lanes, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+
+from fcgraph.csv_rows import Chunk, Header
+from fcgraph.intake import kafka_account
+from fcgraph.intake.batch import Batch, Counts, Source
+from fcgraph.intake.judge import Judge, Message
+from fcgraph.intake.lanes import Account, Lanes
+from fcgraph.intake.settle import Settled, close_batch
+from fcgraph.settings import Settings
+
+
+def utc_now() -> datetime:
+    """The present. Edges of time enter here only; tests hand in their own clock."""
+    return datetime.now(UTC)
+
+
+def judge_of(engine: Engine, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Judge:
+    """A judge with the limits of the settings."""
+    return Judge(
+        engine,
+        clock=clock,
+        ahead_max=timedelta(seconds=settings.timestamp_ahead_max_seconds),
+        known_users_max=settings.known_users_max,
+    )
+
+
+class Writer:
+    """Judges rows on the caller's thread and writes them on lanes. Everything handed in commits in order.
+
+    `engine` should have no pool limit below the number of lanes plus one, and a lock timeout. Errors of the database
+    come out of `submit_*` or `drain`; after one, nothing later has committed and the writer should be closed.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._judge = judge_of(engine, settings, clock)
+        self._engine = engine
+        self._lane_count = settings.intake_lanes
+        self._lanes = Lanes(engine, self._lane_count)
+
+    def submit_messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
+        """Kafka messages as (partition, offset, value). Positions and counts are written with them.
+
+        Returns the judged batch, so that the caller can say what was rejected; it is written only after `drain`.
+        """
+        batch = self._judge.messages(messages, source, correlation_id)
+        self._lanes.submit(batch, kafka_account.close)
+        return batch
+
+    def submit_chunk(
+        self, chunk: Chunk, header: Header, source: Source, correlation_id: str, line_max_bytes: int, account: Account
+    ) -> None:
+        """A chunk of a CSV file; `account` closes the batch (progress of the import, counts) before it commits."""
+        self._lanes.submit(self._judge.csv(chunk, header, source, correlation_id, line_max_bytes), account)
+
+    def submit_rows(self, rows: Sequence[dict[str, str | None]], correlation_id: str) -> Counts:
+        """Rows we made ourselves (the demo payments). Waits, and returns what became of them."""
+        found: list[Counts] = []
+
+        def account(cursor: Any, batch: Batch, settled: Settled) -> None:
+            found[:] = [settled.counts(batch)]
+            close_batch(cursor, settled.batch_id, found[0])
+
+        self._lanes.submit(self._judge.rows(rows, Source("SEED"), correlation_id), account)
+        self.drain()
+        return found[0]
+
+    def drain(self) -> None:
+        """Wait until everything handed in has committed. Raises the first error."""
+        self._lanes.drain()
+
+    def reset(self) -> None:
+        """Start anew after an error: forget what was handed in and not written."""
+        self._lanes.close()
+        self._lanes = Lanes(self._engine, self._lane_count)
+
+    def close(self) -> None:
+        """End the lanes' threads."""
+        self._lanes.close()

@@ -1,0 +1,396 @@
+"""THE rules: a raw row becomes a PaymentRecord or a Rejection with every problem; a record meets what is stored.
+
+Pure: no I/O, no clock, no settings. Both doors use these rules; `fastrows` accepts only what these rules accept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Container, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+COLUMNS = ("transaction_id", "sender_id", "receiver_id", "amount", "currency", "timestamp", "status")
+STATUSES = ("pending", "completed", "failed")
+CONTENT = ("sender_id", "receiver_id", "amount", "currency", "timestamp")
+
+INTEGER_DIGITS_MAX = 15
+DECIMALS_MAX = 4  # the scale of the column NUMERIC(20,4)
+VALUE_SHOWN_MAX_CHARS = 200
+
+
+class Outcome(StrEnum):
+    """What became of a record; nothing else can."""
+
+    INSERTED = "INSERTED"
+    UPDATED = "UPDATED"
+    DUPLICATE = "DUPLICATE"
+    STALE = "STALE"
+    CONFLICT = "CONFLICT"
+    REJECTED = "REJECTED"
+
+
+class Problem(NamedTuple):
+    """One reason for a rejection. `column` is None when it is about the row as a whole."""
+
+    column: str | None
+    code: str
+    message: str
+    value: str | None = None
+
+
+class PaymentRecord(NamedTuple):
+    """A row that passed the rules; every field is canonical text.
+
+    UUIDs in lower case, amount a plain decimal, currency upper case, timestamp in UTC `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`.
+    """
+
+    transaction_id: str
+    sender_id: str
+    receiver_id: str
+    amount: str
+    currency: str
+    timestamp: str
+    status: str
+
+    @property
+    def decimal(self) -> Decimal:
+        """The amount as an exact number."""
+        return Decimal(self.amount)
+
+
+class Rejection(NamedTuple):
+    """A row that did not pass, with all its problems, and its readable amount and currency for the control totals."""
+
+    problems: tuple[Problem, ...]
+    transaction_id: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
+class CurrencyRule(NamedTuple):
+    """What the rules need to know of a currency: decimals allowed, and the amount above which one is suspicious."""
+
+    minor_units: int
+    suspicious_above: Decimal
+
+
+class Reference(NamedTuple):
+    """What rows are held against: known currencies, known users (canonical text), the latest timestamp accepted."""
+
+    currencies: Mapping[str, CurrencyRule]
+    users: Container[str]
+    latest: datetime
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_AMOUNT = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")
+# RFC 3339 section 5.6: full-date ("T" / "t" / space) full-time; here the offset is optional, to tell its lack.
+_TIMESTAMP = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
+    r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
+)
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID as the rules take it: canonical, lower or upper case."""
+    return _UUID.fullmatch(text) is not None
+
+
+class _Problems(list[Problem]):
+    """The problems of one row as they are found."""
+
+    def found(self, column: str | None, code: str, message: str, value: str | None = None) -> None:
+        self.append(Problem(column, code, message, value if value is None else value[:VALUE_SHOWN_MAX_CHARS]))
+
+
+def check(row: Mapping[str, str | None], reference: Reference) -> PaymentRecord | Rejection:
+    """Hold a row (column -> raw text, None when absent) against every rule. Finds all problems, not the first."""
+    return _check(row, reference, _Problems())
+
+
+def _check(row: Mapping[str, str | None], reference: Reference, problems: _Problems) -> PaymentRecord | Rejection:
+    present: dict[str, str] = {}
+    for column in COLUMNS:
+        value = row.get(column)
+        if value is None or not value.strip():
+            if not any(p.column == column for p in problems):
+                problems.found(column, "MISSING_VALUE", f"{column} is missing", value)
+        elif "\0" in value:
+            problems.found(column, "INVALID_ENCODING", f"{column} has a NUL character", value.replace("\0", "\\0"))
+        else:
+            present[column] = value
+    transaction_id = _uuid("transaction_id", present, problems)
+    sender = _user("sender_id", "UNKNOWN_SENDER", present, reference, problems)
+    receiver = _user("receiver_id", "UNKNOWN_RECEIVER", present, reference, problems)
+    currency = _currency(present, reference, problems)
+    amount = _amount(present, reference.currencies.get(currency or ""), problems)
+    timestamp = _timestamp(present, reference.latest, problems)
+    status = _status(present, problems)
+    if not problems and transaction_id and sender and receiver and amount and currency and timestamp and status:
+        return PaymentRecord(transaction_id, sender, receiver, amount, currency, timestamp, status)
+    readable = Decimal(amount) if amount else None
+    return Rejection(tuple(problems), transaction_id, readable, currency)
+
+
+def _uuid(column: str, present: Mapping[str, str], problems: _Problems) -> str | None:
+    value = present.get(column)
+    if value is None:
+        return None
+    if not _UUID.fullmatch(value):
+        problems.found(
+            column, "INVALID_UUID", f"{column} is not a UUID like 00000000-0000-0000-0000-000000000001", value
+        )
+        return None
+    return value.lower()
+
+
+def _user(column: str, code: str, present: Mapping[str, str], reference: Reference, problems: _Problems) -> str | None:
+    user = _uuid(column, present, problems)
+    if user is not None and user not in reference.users:
+        problems.found(column, code, f"{column} is no known user", user)
+    return user
+
+
+def _currency(present: Mapping[str, str], reference: Reference, problems: _Problems) -> str | None:
+    value = present.get("currency")
+    if value is None:
+        return None
+    # upper() alone would turn other scripts into ASCII letters (the long s becomes S).
+    code = value.strip().upper() if value.isascii() else ""
+    if not _CURRENCY.fullmatch(code):
+        problems.found("currency", "INVALID_CURRENCY", "currency is not three letters A-Z", value)
+        return None
+    if code not in reference.currencies:
+        problems.found("currency", "UNKNOWN_CURRENCY", f"currency {code} is not known here", value)
+    return code
+
+
+def _amount(present: Mapping[str, str], rule: CurrencyRule | None, problems: _Problems) -> str | None:
+    value = present.get("amount")
+    if value is None:
+        return None
+    match = _AMOUNT.fullmatch(value)
+    if match is None:
+        problems.found("amount", "INVALID_AMOUNT", "amount is not a plain decimal number such as 250.00", value)
+        return None
+    sign, whole, decimals = match.group(1), match.group(2).lstrip("0") or "0", match.group(3) or ""
+    if len(whole) > INTEGER_DIGITS_MAX:
+        problems.found("amount", "AMOUNT_TOO_LARGE", f"amount has more than {INTEGER_DIGITS_MAX} integer digits", value)
+        return None
+    allowed = DECIMALS_MAX if rule is None else rule.minor_units
+    if len(decimals) > allowed:
+        problems.found("amount", "TOO_MANY_DECIMALS", f"amount has more than {allowed} decimals", value)
+    negative = sign == "-" and bool((whole + decimals).strip("0"))
+    if negative:
+        problems.found("amount", "NEGATIVE_AMOUNT", "amount is below zero", value)
+    return ("-" if negative else "") + whole + (f".{decimals}" if decimals else "")
+
+
+def _timestamp(present: Mapping[str, str], latest: datetime, problems: _Problems) -> str | None:
+    value = present.get("timestamp")
+    if value is None:
+        return None
+    match = _TIMESTAMP.fullmatch(value)
+    instant = None if match is None else _instant(match)
+    if match is None or instant is None:
+        message = "timestamp is not an RFC 3339 date-time such as 2025-05-01T12:00:00Z"
+        problems.found("timestamp", "INVALID_TIMESTAMP", message, value)
+        return None
+    if match.group(8) is None and match.group(9) is None:
+        problems.found("timestamp", "TIMESTAMP_WITHOUT_OFFSET", "timestamp has no offset such as Z or +08:00", value)
+        return None
+    if instant > latest:
+        problems.found("timestamp", "TIMESTAMP_IN_FUTURE", "timestamp is too far in the future", value)
+    return instant_text(instant)
+
+
+def _instant(match: re.Match[str]) -> datetime | None:
+    """The instant in UTC; None when there is no such moment. Finer than microseconds is cut off, never rounded up."""
+    year, month, day, hour, minute, second = (int(match.group(n)) for n in range(1, 7))
+    microsecond = int((match.group(7) or "")[:6].ljust(6, "0"))
+    try:
+        naive = datetime(year, month, day, hour, minute, second, microsecond, UTC)
+        if match.group(9) is None:
+            return naive
+        hours, minutes = int(match.group(10)), int(match.group(11))
+        if hours > 23 or minutes > 59:
+            return None
+        offset = timedelta(hours=hours, minutes=minutes)
+        return naive - offset if match.group(9) == "+" else naive + offset
+    except (ValueError, OverflowError):
+        return None
+
+
+def instant_text(instant: datetime) -> str:
+    """The canonical text of an instant: UTC, `Z`, microseconds without trailing zeros and only where there are any."""
+    text = instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    return f"{text}.{instant.microsecond:06d}".rstrip("0") + "Z" if instant.microsecond else text + "Z"
+
+
+def _status(present: Mapping[str, str], problems: _Problems) -> str | None:
+    value = present.get("status")
+    if value is None:
+        return None
+    status = value.strip().lower() if value.isascii() else ""
+    if status not in STATUSES:
+        problems.found("status", "INVALID_STATUS", "status is none of pending, completed, failed", value)
+        return None
+    return status
+
+
+def check_fields(
+    fields: Sequence[str], header: Sequence[str | None], reference: Reference
+) -> PaymentRecord | Rejection:
+    """Hold the fields of a CSV row against the rules. `header`: a column of COLUMNS per place, None to ignore it."""
+    problems = _Problems()
+    if len(fields) > len(header):
+        extra = ",".join(fields[len(header) :])
+        problems.found(None, "EXTRA_VALUES", f"the row has {len(fields)} values, the header {len(header)}", extra)
+    row = {column: field for column, field in zip(header, fields, strict=False) if column is not None}
+    return _check(row, reference, problems)
+
+
+def reject(code: str, message: str) -> Rejection:
+    """A rejection of a row that could not even be taken apart."""
+    return Rejection((Problem(None, code, message),))
+
+
+class _Number(str):
+    """A JSON number, kept as the text it was written in so that it never passes through a float."""
+
+    __slots__ = ()
+
+
+class _BadJson(ValueError):
+    """The text is no JSON of the kind we take; the message says why."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _BadJson("a key stands twice in one object")
+    return found
+
+
+def _constant(name: str) -> None:
+    raise _BadJson(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(
+    parse_float=_Number, parse_int=_Number, parse_constant=_constant, object_pairs_hook=_object, strict=True
+)
+_NUMBER_COLUMNS = ("amount",)
+_INVALID_CODE = {
+    "transaction_id": "INVALID_UUID",
+    "sender_id": "INVALID_UUID",
+    "receiver_id": "INVALID_UUID",
+    "amount": "INVALID_AMOUNT",
+    "currency": "INVALID_CURRENCY",
+    "timestamp": "INVALID_TIMESTAMP",
+    "status": "INVALID_STATUS",
+}
+
+
+def read_message(value: bytes | None) -> dict[str, Any] | Rejection:
+    """The JSON object in a Kafka value, numbers as exact text; a Rejection when there is none."""
+    if value is None:
+        return reject("INVALID_JSON", "the message has no value")
+    try:
+        text = value.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        return reject("INVALID_ENCODING", f"the message is not UTF-8 at byte {e.start}")
+    if "\0" in text:
+        return reject("INVALID_ENCODING", "the message has a NUL byte")
+    try:
+        found = _JSON.decode(text)
+    except _BadJson as e:
+        return reject("INVALID_JSON", f"the message is no JSON object: {e}")
+    except json.JSONDecodeError as e:
+        return reject("INVALID_JSON", f"the message is no JSON: {e.msg} at character {e.pos}")
+    except RecursionError:
+        return reject("INVALID_JSON", "the message is no JSON object: nested too deeply")
+    if not isinstance(found, dict):
+        return reject("INVALID_JSON", "the message is JSON, but no object")
+    return found
+
+
+def check_message(found: Mapping[str, Any] | Rejection, reference: Reference) -> PaymentRecord | Rejection:
+    """Hold what `read_message` found against the rules."""
+    if isinstance(found, Rejection):
+        return found
+    problems = _Problems()
+    row: dict[str, str | None] = {}
+    for column in COLUMNS:
+        value = found.get(column)
+        if value is None or (isinstance(value, str) and (not isinstance(value, _Number) or column in _NUMBER_COLUMNS)):
+            row[column] = None if value is None else _without_lone_surrogates(value)
+        else:
+            kind = (
+                "number" if isinstance(value, _Number) else {bool: "boolean", list: "array"}.get(type(value), "object")
+            )
+            problems.found(column, _INVALID_CODE[column], f"{column} is a JSON {kind}", _shown(value))
+    return _check(row, reference, problems)
+
+
+def _without_lone_surrogates(value: str) -> str:
+    """JSON may name half of a surrogate pair, which no UTF-8 text can hold."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _shown(value: object) -> str:
+    return _without_lone_surrogates(str(value) if isinstance(value, str) else json.dumps(value))
+
+
+def suspicions(amount: Decimal, rule: CurrencyRule, *, self_transfer: bool) -> tuple[str, ...]:
+    """Why a payment is suspicious; empty when it is not. Above the threshold means strictly above."""
+    found = ("AMOUNT_OVER_THRESHOLD",) if amount > rule.suspicious_above else ()
+    return (*found, "SELF_TRANSFER") if self_transfer else found
+
+
+@lru_cache(maxsize=4096)
+def _same_amount(one: str, other: str) -> bool:
+    return Decimal(one) == Decimal(other)
+
+
+def differences(stored: PaymentRecord, incoming: PaymentRecord) -> tuple[tuple[str, str, str], ...]:
+    """The fields of the content that differ by value, as (field, stored, incoming); the status is no content."""
+    return tuple(
+        (field, old, new)
+        for field, old, new in zip(COLUMNS, stored, incoming, strict=True)
+        if field in CONTENT and old != new and not (field == "amount" and _same_amount(old, new))
+    )
+
+
+def decide(stored: PaymentRecord, incoming: PaymentRecord) -> Outcome:
+    """What an incoming record does to the stored payment of the same id.
+
+    Same content: the same status again is a DUPLICATE, a step on from pending UPDATED, a step back to pending STALE.
+    Other content, or completed against failed, is a CONFLICT: the one stored first stays.
+    """
+    if differences(stored, incoming):
+        return Outcome.CONFLICT
+    if stored.status == incoming.status:
+        return Outcome.DUPLICATE
+    if stored.status == "pending":
+        return Outcome.UPDATED
+    if incoming.status == "pending":
+        return Outcome.STALE
+    return Outcome.CONFLICT
+
+
+def conflict_problems(stored: PaymentRecord, incoming: PaymentRecord) -> tuple[Problem, ...]:
+    """A conflict said as problems, for lists that show rejections and conflicts together."""
+    found = differences(stored, incoming)
+    if found:
+        return tuple(
+            Problem(field, "CONTENT_DIFFERS", f"{field} is {old} in the stored payment", new)
+            for field, old, new in found
+        )
+    message = f"the stored payment is {stored.status} and stays so"
+    return (Problem("status", "STATUS_REVERSAL", message, incoming.status),)

@@ -1,0 +1,159 @@
+"""The only reader of the environment. Every limit has its name here.
+
+Each setting is read from `NAME`, or from the file that `NAME_FILE` names (for mounted secrets).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fcgraph.errors import SettingsError
+
+
+class EnvironmentOrFile(EnvSettingsSource):
+    """`NAME` first, then the text of the file named by `NAME_FILE`, without its trailing line end."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        if value is None:
+            path = os.environ.get(f"{field_name.upper()}_FILE")
+            if path:
+                try:
+                    value = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+                except OSError as e:
+                    raise SettingsError(f"{field_name.upper()}_FILE cannot be read: {e.strerror}") from e
+        return value, key, is_complex
+
+
+class Settings(BaseSettings):
+    """All settings of all processes. Sizes are bytes, times are seconds, unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(case_sensitive=False, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # where things are
+    fcgraph_env: Literal["development", "production"] = "development"
+    database_url: str = Field("postgresql://postgres@127.0.0.1:5432/fcgraph", repr=False)
+    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
+    kafka_broker: str = Field("127.0.0.1:9092", repr=False)
+    kafka_topic: str = "transactions"
+    kafka_consumer_group: str = "first-circle-consumers"
+    csv_file: Path = Path("seeds/sample_transactions.csv")
+    reports_dir: Path = Path("reports")
+    uploads_dir: Path = Path("uploads")
+    data_dir: Path = Path(".fcgraph")
+
+    # how numbers are told
+    report_timezone: str = "UTC"
+    timestamp_ahead_max_seconds: int = Field(24 * 3600, ge=0)
+
+    # logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+
+    # the API
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=1, le=65535)
+    page_default: int = Field(25, ge=1)
+    page_max: int = Field(100, ge=1)
+    list_argument_max: int = Field(100, ge=1)
+    range_max_days: int = Field(366, ge=1)
+    totals_rows_max: int = Field(10_000, ge=1)
+    body_max_bytes: int = Field(256 * 1024, ge=1)
+    query_tokens_max: int = Field(1000, ge=1)
+    query_depth_max: int = Field(8, ge=1)
+    query_fields_max: int = Field(200, ge=1)
+    query_aliases_max: int = Field(15, ge=0)
+    query_root_fields_max: int = Field(10, ge=1)
+    query_directives_max: int = Field(20, ge=0)
+    query_nodes_max: int = Field(10_000, ge=1)
+    operation_timeout_seconds: float = Field(10, gt=0)
+    read_statement_timeout_seconds: float = Field(5, gt=0)
+    read_pool_max: int = Field(8, ge=1)
+    read_pool_wait_seconds: float = Field(2, gt=0)
+    write_threads_max: int = Field(4, ge=1)
+    documents_cached_max: int = Field(500, ge=1)
+    subscriptions_max: int = Field(10, ge=1)
+    subscription_poll_seconds: float = Field(0.5, gt=0)
+    websocket_init_seconds: float = Field(5, gt=0)
+
+    # uploads and imports
+    upload_max_bytes: int = Field(1024**3, ge=1)
+    csv_line_max_bytes: int = Field(64 * 1024, ge=256)
+    csv_chunk_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    import_lease_seconds: float = Field(15, gt=0)
+    import_resume_seconds: float = Field(10, gt=0)
+
+    # intake
+    intake_lanes: int = Field(2, ge=1, le=8)
+    known_users_max: int = Field(400_000, ge=1)
+    intake_lock_timeout_seconds: float = Field(2, gt=0)
+    write_statement_timeout_seconds: float = Field(60, gt=0)
+
+    # the consumer
+    kafka_commit_every: int = Field(50_000, ge=1)
+    kafka_commit_interval_seconds: float = Field(0.2, gt=0)
+    kafka_slice_max: int = Field(10_000, ge=1)
+    kafka_session_timeout_seconds: float = Field(10, ge=6)
+    kafka_instance_id: str = ""  # empty: the host's name and a slot on it, see workers/instance.py
+    kafka_partitions: int = Field(4, ge=1)  # of a topic that we make because it is missing
+    kafka_request_timeout_seconds: float = Field(5, gt=0)
+    kafka_delivery_timeout_seconds: float = Field(30, gt=0)
+    kafka_topic_check_seconds: float = Field(1, gt=0)
+    waiting_retry_seconds: float = Field(2, gt=0)
+
+    @field_validator("report_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as e:
+            raise ValueError("is no IANA time zone name such as UTC or Asia/Manila") from e
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, value: str) -> str:
+        if not value.startswith(("postgresql://", "postgresql+psycopg2://", "postgres://")):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, EnvironmentOrFile(settings_cls)
+
+
+def load() -> Settings:
+    """Read and check the environment. Raises SettingsError naming every wrong setting, never a value."""
+    try:
+        return Settings()  # the pydantic plugin knows that all fields have defaults
+    except ValidationError as e:
+        wrong = "; ".join(
+            f"{'.'.join(str(p) for p in err['loc']).upper()}: {err['msg']}" for err in e.errors(include_input=False)
+        )
+        raise SettingsError(f"Wrong setting: {wrong}") from None
+
+
+def failpoint() -> str:
+    """FCGRAPH_FAILPOINT as it was when the process started: for tests alone, so it is no field of Settings."""
+    return os.environ.get("FCGRAPH_FAILPOINT", "")
+
+
+@lru_cache(maxsize=1)
+def current() -> Settings:
+    """The settings of this process, read once. Only edges call this; the core takes what it needs as arguments."""
+    return load()
