@@ -153,6 +153,12 @@ def chunks(
             return
 
 
+def one_row(raw: bytes, line: int) -> Chunk:
+    """A kept row on its own, as a chunk."""
+    chunk = _rows(raw, 0, line, len(raw), at_end=True)
+    return chunk._replace(odd=[row._replace(line=line) for row in chunk.odd])
+
+
 def _last_line_end(block: bytes) -> int:
     """Where the last complete line ends. A CR that ends the block may be half of a CRLF, so it does not count."""
     return max(block.rfind(b"\n") + 1, block.rfind(b"\r", 0, len(block) - 1) + 1)

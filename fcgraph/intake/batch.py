@@ -57,6 +57,11 @@ class Batch:
         """Partition (None outside Kafka) and position of the n-th accepted row."""
         return (None if self.partitions is None else self.partitions[n]), self.positions[n]
 
+    def suspicions(self, n: int) -> tuple[str, ...]:
+        """Why the n-th accepted row is suspicious."""
+        flag_and_array = self.texts[n].split(",", len(COLUMNS) + 2)[-1]
+        return tuple(code for code in flag_and_array[2:].strip('"{}').split(",") if code)
+
     @property
     def read(self) -> int:
         """How many rows the batch is made of."""

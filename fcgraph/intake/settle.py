@@ -13,18 +13,18 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg2.extras import execute_values
 
 from fcgraph import records
-from fcgraph.intake.batch import COUNT_COLUMNS, TEXT_COLUMNS, Batch, Counts, Rejected
-from fcgraph.records import COLUMNS, Outcome, PaymentRecord, Problem, Rejection
+from fcgraph.intake.batch import COUNT_COLUMNS, TEXT_COLUMNS, Batch, Counts
+from fcgraph.records import COLUMNS, Outcome, PaymentRecord, Problem
 
 # Outcomes of accepted rows as small numbers, so that millions of them are cheap to keep and count.
 CODES = (Outcome.INSERTED, Outcome.UPDATED, Outcome.DUPLICATE, Outcome.STALE, Outcome.CONFLICT)
 _CODE = {outcome: code for code, outcome in enumerate(CODES)}
-_INSERTED, _CONFLICT = _CODE[Outcome.INSERTED], _CODE[Outcome.CONFLICT]
+_INSERTED = _CODE[Outcome.INSERTED]
 
 _KNOWN = "SELECT transaction_id::text FROM {table} WHERE transaction_id = ANY(%s::uuid[])"
 _STORED = (
@@ -38,14 +38,31 @@ class Unsettled(Exception):
     """Another writer got in between; rolled back and tried again, nothing is lost."""
 
 
+class Conflict(NamedTuple):
+    """An accepted row (index `n`) that contradicts the stored payment, and in which fields (name, stored, incoming)."""
+
+    n: int
+    problems: tuple[Problem, ...]
+    differences: tuple[tuple[str, str, str], ...]
+
+    def differences_told(self) -> list[dict[str, str]]:
+        """The differences as they are stored."""
+        return [{"field": name, "stored": old, "incoming": new} for name, old, new in self.differences]
+
+
 @dataclass(slots=True)
 class Settled:
     """What became of a batch. `outcomes[n]` is the code of the n-th accepted row."""
 
     batch_id: int
     outcomes: bytearray
+    conflicts: list[Conflict] = field(default_factory=list)
     conflict_sums: dict[str, Decimal] = field(default_factory=dict)
     rejected_sums: dict[str, Decimal] = field(default_factory=dict)
+
+    def outcome(self, n: int) -> Outcome:
+        """What became of the n-th accepted row."""
+        return CODES[self.outcomes[n]]
 
     def counts(self, batch: Batch) -> Counts:
         """The counts of the whole batch."""
@@ -65,13 +82,14 @@ def settle(
     table: str = "transactions",
     batch_id: int | None = None,
     resolution: str | None = None,
+    keep: bool = True,
 ) -> Settled:
     """Write a batch; the caller then closes its account and commits.
 
     `held`: ids that an earlier batch of the same writer is still writing; their rows are settled after `wait`, which
     returns once that batch has committed. `careful`: meet ids that other writers insert at this moment one by one.
     `table`: a dry run settles against its own copy. `batch_id`: go on with an open batch. `resolution`: kept records
-    are born resolved (dry run).
+    are born resolved (dry run). `keep`: whether rejected and conflicting rows are kept here.
     """
     if batch_id is None:
         batch_id = open_batch(cursor, batch)
@@ -84,13 +102,15 @@ def settle(
     else:
         _copy(cursor, (batch.texts[n] for n in bulk.values()), batch_id, table)
     settled = Settled(batch_id, outcomes)
-    kept: list[Kept] = [(r, Outcome.REJECTED, r.rejection.problems, ()) for r in batch.rejected]
     for rejected in batch.rejected:
         _add(settled.rejected_sums, rejected.rejection.currency, rejected.rejection.amount)
+    if keep:
+        _keep_rejected(cursor, batch, resolution)
     wait()
     if later:
-        kept += _settle_later(cursor, batch, sorted(later), settled, table)
-    _keep(cursor, batch, kept, resolution)
+        _settle_later(cursor, batch, sorted(later), settled, table)
+        if keep:
+            _keep_conflicts(cursor, batch, settled, resolution)
     return settled
 
 
@@ -158,11 +178,8 @@ def _insert_one_by_one(cursor: Any, batch: Batch, bulk: dict[str, int], batch_id
     return [n for transaction_id, n in bulk.items() if transaction_id not in written]
 
 
-Kept = tuple[Rejected, Outcome, Sequence[Problem], Sequence[tuple[str, str, str]]]
-
-
-def _settle_later(cursor: Any, batch: Batch, later: list[int], settled: Settled, table: str) -> list[Kept]:
-    """Settle rows whose id is stored already, in the order of arrival. Returns what is to be kept: the conflicts."""
+def _settle_later(cursor: Any, batch: Batch, later: list[int], settled: Settled, table: str) -> None:
+    """Settle rows whose id is stored already, in the order of arrival."""
     stored = _stored(cursor, table, {batch.transaction_ids[n] for n in later})
     decided, changed = _decide(batch, later, stored)
     if changed:
@@ -170,18 +187,13 @@ def _settle_later(cursor: Any, batch: Batch, later: list[int], settled: Settled,
         stored.update(_stored(cursor, table, changed.keys(), lock=True))
         decided, changed = _decide(batch, later, stored)
         _advance(cursor, batch, changed, stored, settled.batch_id, table)
-    kept: list[Kept] = []
     for n, outcome, before in decided:
         settled.outcomes[n] = _CODE[outcome]
         if outcome is Outcome.CONFLICT:
             incoming = batch.record(n)
-            rejection = Rejection((), incoming.transaction_id, incoming.decimal, incoming.currency)
-            problems = records.conflict_problems(before, incoming)
-            partition, position = batch.place(n)
             fields = records.differences(before, incoming) or (("status", before.status, incoming.status),)
-            kept.append((Rejected(partition, position, batch.raw(n), rejection), outcome, problems, fields))
+            settled.conflicts.append(Conflict(n, records.conflict_problems(before, incoming), fields))
             _add(settled.conflict_sums, incoming.currency, incoming.decimal)
-    return kept
 
 
 def _decide(
@@ -224,13 +236,20 @@ def _advance(
 ) -> None:
     """Advance the status of locked payments and keep what they were as a revision."""
     changes = [
-        (transaction_id, batch.record(n), stored[transaction_id], *batch.place(n))
+        Change(batch.record(n), stored[transaction_id], *batch.place(n), batch.suspicions(n))
         for transaction_id, n in sorted(changed.items())
     ]
     write_changes(cursor, changes, batch_id, None, table)
 
 
-Change = tuple[str, PaymentRecord, PaymentRecord, int | None, int]  # id, new, stored, partition, position
+class Change(NamedTuple):
+    """A stored payment becomes what a new record of the same id says; partition and position tell where that stands."""
+
+    new: PaymentRecord
+    stored: PaymentRecord
+    partition: int | None
+    position: int
+    suspicions: tuple[str, ...]
 
 
 def write_changes(
@@ -247,40 +266,72 @@ def write_changes(
             " WHERE r.transaction_id = v.id), 1), v.status, v.previous, v.batch_id, v.partition, v.position, v.note"
             " FROM (VALUES %s) AS v (id, status, previous, batch_id, partition, position, note)",
             [
-                (i, new.status, json.dumps(dict(zip(COLUMNS[1:], old[1:], strict=True))), batch_id, part, pos, note)
-                for i, new, old, part, pos in changes
+                (
+                    c.new.transaction_id, c.new.status, json.dumps(dict(zip(COLUMNS[1:], c.stored[1:], strict=True))),
+                    batch_id, c.partition, c.position, note,
+                )
+                for c in changes
             ],
             template="(%s::uuid, %s, %s::jsonb, %s, %s::int, %s::bigint, %s)",
-        )
+        )  # fmt: skip
     execute_values(
         cursor,
         f"UPDATE {table} AS t SET sender_id = v.sender, receiver_id = v.receiver, amount = v.amount,"
-        " currency = v.currency, timestamp = v.ts, status = v.status"
-        " FROM (VALUES %s) AS v (id, sender, receiver, amount, currency, ts, status) WHERE t.transaction_id = v.id",
-        [tuple(new) for _, new, _, _, _ in changes],
-        template="(%s::uuid, %s::uuid, %s::uuid, %s::numeric, %s, %s::timestamptz, %s)",
+        " currency = v.currency, timestamp = v.ts, status = v.status, is_suspicious = v.suspicions IS NOT NULL,"
+        " suspicions = v.suspicions FROM (VALUES %s)"
+        " AS v (id, sender, receiver, amount, currency, ts, status, suspicions) WHERE t.transaction_id = v.id",
+        [(*c.new, list(c.suspicions) or None) for c in changes],
+        template="(%s::uuid, %s::uuid, %s::uuid, %s::numeric, %s, %s::timestamptz, %s, %s::text[])",
     )
 
 
-def _keep(cursor: Any, batch: Batch, kept: Sequence[Kept], resolution: str | None) -> None:
-    """Keep rejected and conflicting rows with where they came from, once per place of origin."""
-    if not kept:
+def locked(cursor: Any, transaction_id: str) -> PaymentRecord:
+    """The stored payment of this id, locked until the transaction ends."""
+    return _stored(cursor, "transactions", [transaction_id], lock=True)[transaction_id]
+
+
+def _keep_rejected(cursor: Any, batch: Batch, resolution: str | None) -> None:
+    """Keep rejected rows with where they came from and every problem."""
+    rows = [
+        (Outcome.REJECTED, r.partition, r.position, r.rejection.transaction_id, r.raw, r.rejection.problems, "[]")
+        for r in batch.rejected
+    ]
+    _keep(cursor, batch, rows, resolution)
+
+
+def _keep_conflicts(cursor: Any, batch: Batch, settled: Settled, resolution: str | None) -> None:
+    """Keep conflicting rows with where they came from and the fields that differ."""
+    rows = [
+        (
+            Outcome.CONFLICT, *batch.place(c.n), batch.transaction_ids[c.n], batch.raw(c.n), c.problems,
+            json.dumps(c.differences_told()),
+        )
+        for c in settled.conflicts
+    ]  # fmt: skip
+    _keep(cursor, batch, rows, resolution)
+
+
+Kept = tuple[Outcome, int | None, int, str | None, bytes, Sequence[Problem], str]
+
+
+def _keep(cursor: Any, batch: Batch, rows: Sequence[Kept], resolution: str | None) -> None:
+    """Insert kept records, once per place of origin (a message may be delivered again)."""
+    if not rows:
         return
     source = batch.source
+    import_id = source.import_id and str(source.import_id)
     execute_values(
         cursor,
         "INSERT INTO intake_records (outcome, kind, import_id, topic_ref, partition, position, transaction_id, raw,"
         " problems, differences, resolved_at, resolution) VALUES %s ON CONFLICT DO NOTHING",
         [
             (
-                outcome.value, source.kind, source.import_id and str(source.import_id), source.topic_ref,
-                row.partition, row.position, row.rejection.transaction_id, row.raw, problems_json(problems),
-                json.dumps([{"field": f, "stored": old, "incoming": new} for f, old, new in fields]),
-                resolution, resolution,
+                outcome.value, source.kind, import_id, source.topic_ref, partition, position, transaction_id, raw,
+                problems_json(problems), differences, resolution, resolution,
             )
-            for row, outcome, problems, fields in kept
+            for outcome, partition, position, transaction_id, raw, problems, differences in rows
         ],
-        template="(%s, %s, %s, %s, %s, %s, %s::uuid, %s, %s::jsonb, %s::jsonb,"
+        template="(%s, %s, %s::uuid, %s::int, %s::int, %s, %s::uuid, %s, %s::jsonb, %s::jsonb,"
         " CASE WHEN %s::text IS NOT NULL THEN now() END, %s)",
         page_size=1000,
     )  # fmt: skip
