@@ -29,6 +29,7 @@ RUN_IMPORT = "workers.jobs.run_import"
 RUN_REPORT = "workers.jobs.run_report"
 RUN_DUE_REPORTS = "workers.jobs.run_due_reports"
 SWEEP_IMPORTS = "workers.jobs.sweep_imports"
+SWEEP_REPORTS = "workers.jobs.sweep_reports"
 
 # rq-scheduler keeps what is scheduled in this sorted set, by the time when it is due.
 SCHEDULED_KEY = "rq:scheduler:scheduled_jobs"

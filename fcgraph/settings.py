@@ -91,6 +91,16 @@ class Settings(BaseSettings):
     import_lease_seconds: float = Field(15, gt=0)
     import_resume_seconds: float = Field(10, gt=0)
 
+    # jobs: reports, sweeps, the worker and the scheduler
+    report_retry_seconds: float = Field(300, gt=0)  # due reports that did not end well are tried again after this
+    report_check_seconds: float = Field(60, gt=0)  # how often it is looked whether due reports ended well
+    draft_kept_seconds: float = Field(24 * 3600, gt=0)  # older half-written files are a killed process's leavings
+    job_runs_kept_max: int = Field(200, ge=2)  # of each scheduled job
+    scheduler_interval_seconds: float = Field(2, gt=0)
+    worker_ttl_seconds: int = Field(25, ge=17)  # an idle worker looks around every 15 s less than this
+    worker_maintenance_seconds: int = Field(10, ge=1)
+    worker_monitoring_seconds: int = Field(5, ge=1)
+
     # intake
     intake_lanes: int = Field(2, ge=1, le=8)
     known_users_max: int = Field(400_000, ge=1)

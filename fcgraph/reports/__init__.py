@@ -15,4 +15,6 @@ from fcgraph.reports.lines import LineTotals as LineTotals
 from fcgraph.reports.lines import ReportLine as ReportLine
 from fcgraph.reports.lines import read_lines as read_lines
 from fcgraph.reports.period import Period as Period
+from fcgraph.reports.period import last_midnight as last_midnight
+from fcgraph.reports.period import next_midnight as next_midnight
 from fcgraph.reports.period import parse_period as parse_period

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from fcgraph.errors import Refused
@@ -62,3 +62,18 @@ def local_day(now: datetime, time_zone: str) -> date:
     if now.tzinfo is None:
         raise ValueError("now must carry an offset")
     return now.astimezone(ZoneInfo(time_zone)).date()
+
+
+def midnight(day: date, time_zone: str) -> datetime:
+    """The instant (UTC) at which the day begins in the zone; where clocks jump over midnight, the jump."""
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+
+
+def last_midnight(now: datetime, time_zone: str) -> datetime:
+    """When the present day began in the zone (UTC)."""
+    return midnight(local_day(now, time_zone), time_zone)
+
+
+def next_midnight(now: datetime, time_zone: str) -> datetime:
+    """When the next day begins in the zone (UTC); always later than `now`."""
+    return midnight(local_day(now, time_zone) + timedelta(days=1), time_zone)

@@ -1,0 +1,92 @@
+"""`python -m workers.worker`: RQ's worker with our settings. A plain `rq worker --url $REDIS_URL` works as well.
+
+It waits for Redis, at the start and later, instead of ending; what the jobs do is in workers/jobs.py.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+
+import rq
+from redis import Redis
+
+from fcgraph import log, queue, settings
+from fcgraph.errors import SettingsError, Unavailable
+from fcgraph.settings import Settings
+from workers import jobs as jobs  # imported before the fork, so that a job starts at once
+
+logger = log.get(__name__)
+
+
+class Worker(rq.Worker):
+    """RQ's worker; tells a person's wish to stop from a Redis that went away, and looks for Redis more often."""
+
+    max_connection_wait_time = 5.0
+
+    def __init__(self, given: Settings, stopping: threading.Event) -> None:
+        connection = Redis.from_url(
+            given.redis_url, socket_connect_timeout=queue.ANSWER_SECONDS_MAX, health_check_interval=10
+        )
+        super().__init__(
+            [queue.QUEUE],
+            connection=connection,
+            worker_ttl=given.worker_ttl_seconds,
+            maintenance_interval=given.worker_maintenance_seconds,
+            job_monitoring_interval=given.worker_monitoring_seconds,
+            log_job_description=False,
+        )
+        self._stopping = stopping
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call] # rq leaves it untyped
+
+
+def work(given: Settings) -> None:
+    """Run jobs until told to stop."""
+    stopping = threading.Event()
+    while not stopping.is_set():
+        for stop_signal in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop_signal, lambda *_: stopping.set())
+        if not wait_for_redis(given.redis_url, stopping, given.waiting_retry_seconds):
+            break
+        logger.info("worker_started")
+        Worker(given, stopping).work(logging_level=given.log_level)
+    logger.info("worker_stopped")
+
+
+def wait_for_redis(redis_url: str, stopping: threading.Event, retry_seconds: float) -> bool:
+    """Return True once Redis answers, False when told to stop before."""
+    waited = False
+    while not stopping.is_set():
+        try:
+            queue.ping(redis_url)
+        except Unavailable as e:
+            if not waited:
+                logger.warning("waiting_for_redis", reason=e.message)
+            waited = True
+            stopping.wait(retry_seconds)
+        else:
+            if waited:
+                logger.info("redis_is_back")
+            return True
+    return False
+
+
+def main() -> int:
+    """Exit code 0 when stopped by a signal, 2 when a setting is wrong."""
+    try:
+        given = settings.current()
+    except SettingsError as e:
+        print(e.message, file=sys.stderr)  # noqa: T201 - no log without settings
+        return 2
+    log.set_up("worker", level=given.log_level, fmt=given.log_format)
+    work(given)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
