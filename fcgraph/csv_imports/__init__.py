@@ -1,11 +1,11 @@
 """The life of an import: bytes are accepted and stored, run as chunks, counted; the row in `imports` is the truth.
 
-`acceptance` takes a file in, `run` brings it through the intake, `rehearsal` does so without writing payments,
+`acceptance` takes a file in, `runner` brings it through the intake, `rehearsal` does so without writing payments,
 `rejects` gives back what was rejected as a CSV.
 """
 
 from fcgraph.csv_imports.acceptance import Accepted, Expected, accept
 from fcgraph.csv_imports.rejects import rejects_csv
-from fcgraph.csv_imports.run import cancel, due, run
+from fcgraph.csv_imports.runner import cancel, due, run
 
 __all__ = ["Accepted", "Expected", "accept", "cancel", "due", "rejects_csv", "run"]
