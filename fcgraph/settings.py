@@ -119,6 +119,15 @@ class Settings(BaseSettings):
     kafka_topic_check_seconds: float = Field(1, gt=0)
     waiting_retry_seconds: float = Field(2, gt=0)
 
+    # one machine without Docker: what `up` starts. Port 0: any free one
+    kafka_embedded: Literal["auto", "apache", "in-process"] = "auto"
+    embedded_postgres_port: int = Field(0, ge=0, le=65535)
+    embedded_redis_port: int = Field(0, ge=0, le=65535)
+    embedded_kafka_port: int = Field(0, ge=0, le=65535)
+    maven_reach_seconds: float = Field(15, gt=0)
+    maven_download_seconds: float = Field(600, gt=0)
+    start_seconds: float = Field(90, gt=0)  # a part that is not ready by then is an error
+
     @field_validator("report_timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:

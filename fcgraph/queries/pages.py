@@ -71,7 +71,9 @@ def cut(rows: list[object], page: PageAsked) -> Kept:
 
 def write_cursor(kind: str, *key: object) -> str:
     """An opaque cursor for a row of the list `kind` with this sort key (text, whole numbers, UUIDs, instants)."""
-    parts = [((k - EPOCH) // MICROSECOND) if isinstance(k, datetime) else k for k in key]
+    parts = [
+        (k - EPOCH) // MICROSECOND if isinstance(k, datetime) else str(k) if isinstance(k, UUID) else k for k in key
+    ]
     return base64.urlsafe_b64encode(orjson.dumps([kind, *parts])).rstrip(b"=").decode()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fcgraph.queries.pages import Order, PageAsked
+from fcgraph.queries.report_changes import changes_since_sql
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
@@ -62,26 +63,19 @@ def report_by_name(file_name: str, *, viewer: Viewer) -> Statement:
 
 
 def changes_since(versions: Sequence[tuple[str, int]]) -> Statement:
-    """For each (period, version): how many payments of the period came or changed after its watermark.
-
-    Columns period, version, changes. A payment moved into or out of the period, or into or out of the statuses of the
-    report, by a later revision counts as well.
-    """
+    """For each (period, version) how many payments changed since: columns period, version, changes."""
     values = Values()
     periods = values.add([p for p, _ in versions], "text[]")
     numbers = values.add([v for _, v in versions], "int[]")
-    later = "(SELECT batch_id FROM intake_batches WHERE watermark > f.watermark)"
-    first = "((f.period || '-01')::date)"
-    start = f"({first}::timestamp AT TIME ZONE f.time_zone)"
-    end = f"(({first} + interval '1 month')::timestamp AT TIME ZONE f.time_zone)"
+    first = "(f.period || '-01')::date"
+    counted = changes_since_sql(
+        start=first,
+        end=f"(({first}) + interval '1 month' - interval '1 day')::date",
+        zone="f.time_zone",
+        watermark="f.watermark",
+    )
     return Statement(
-        "SELECT f.period, f.version, (SELECT count(*) FROM ("
-        f"SELECT t.transaction_id FROM transactions t WHERE t.batch_id IN {later}"
-        f" AND t.timestamp >= {start} AND t.timestamp < {end}"
-        " UNION SELECT v.transaction_id FROM payment_revisions v JOIN transactions t USING (transaction_id)"
-        f" WHERE v.batch_id IN {later} AND ((t.timestamp >= {start} AND t.timestamp < {end})"
-        f" OR ((v.previous->>'timestamp')::timestamptz >= {start} AND (v.previous->>'timestamp')::timestamptz < {end}))"
-        ") changed) AS changes"
-        f" FROM reports f JOIN unnest({periods}, {numbers}) w(period, version) USING (period, version)",
+        f"SELECT f.period, f.version, ({counted}) AS changes FROM reports f"
+        f" JOIN unnest({periods}, {numbers}) w(period, version) USING (period, version)",
         values.items,
     )

@@ -5,8 +5,11 @@ Here is text with places for values; who runs it (and with which driver) is the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from fcgraph.errors import BadInput
@@ -134,3 +137,32 @@ def check_rows(count: int, *, rows_max: int) -> None:
             f"An answer has at most {rows_max} daily totals (TOTALS_ROWS_MAX): ask for fewer days or users",
             code="RANGE_TOO_LARGE",
         )
+
+
+@dataclass(slots=True)
+class CurrencySum:
+    """Rows of daily totals added up over one currency."""
+
+    currency: str
+    total_sent: Decimal
+    total_received: Decimal
+    sent_count: int
+    received_count: int
+
+
+def summary_of(rows: Iterable[Any]) -> list[CurrencySum]:
+    """Add up rows (with the columns of `columns.DAILY_TOTAL`) per currency, exactly; ordered by currency."""
+    found: dict[str, CurrencySum] = {}
+    for row in rows:
+        currency = row["currency"]
+        total = found.get(currency)
+        if total is None:
+            found[currency] = CurrencySum(
+                currency, row["totalSent"], row["totalReceived"], row["sentCount"], row["receivedCount"]
+            )
+        else:
+            total.total_sent += row["totalSent"]
+            total.total_received += row["totalReceived"]
+            total.sent_count += row["sentCount"]
+            total.received_count += row["receivedCount"]
+    return [found[currency] for currency in sorted(found)]

@@ -1,0 +1,135 @@
+"""The application (`uvicorn fcgraph.api.app:app`): doors opened at start, GraphQL in front, plain HTTP behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from fcgraph import db, log
+from fcgraph import settings as process_settings
+from fcgraph.api import answers, playground, rest
+from fcgraph.api import schema as api_schema
+from fcgraph.api.context import Doors
+from fcgraph.api.endpoint import GraphQLEndpoint
+from fcgraph.api.reader import Reader
+from fcgraph.api.readiness import Probe
+from fcgraph.api.socket import GraphQLSocket
+from fcgraph.errors import FcgraphError
+from fcgraph.files import Files
+from fcgraph.settings import Settings
+
+GRAPHQL_PATH = "/graphql"
+STATUS_OF_CODE = {"NOT_FOUND": 404, "UNAVAILABLE": 503, "STORAGE_FULL": 503, "INTERNAL": 500}
+
+logger = log.get(__name__)
+
+
+class Application(FastAPI):
+    """FastAPI, with GraphQL taken out before its router and its layers: routing costs more than many an answer."""
+
+    endpoint: GraphQLEndpoint
+    socket: GraphQLSocket
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") == GRAPHQL_PATH:
+            if scope["type"] == "http" and scope["method"] == "POST":
+                await self.endpoint(scope, receive, send)
+                return
+            if scope["type"] == "websocket":
+                await self.socket(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+
+def create(settings: Settings) -> Application:
+    """An application with these settings. Needs nothing to be there yet: PostgreSQL is connected to when asked for."""
+    doors = Doors(
+        settings=settings,
+        reader=Reader(
+            settings.database_url,
+            pool_max=settings.read_pool_max,
+            wait_seconds=settings.read_pool_wait_seconds,
+            statement_timeout_seconds=settings.read_statement_timeout_seconds,
+        ),
+        engine=db.make_engine(
+            settings.database_url,
+            name="api-write",
+            pool_max=settings.write_threads_max,
+            statement_timeout_seconds=settings.write_statement_timeout_seconds,
+        ),
+        uploads=Files(settings.uploads_dir),
+        reports=Files(settings.reports_dir),
+        threads=ThreadPoolExecutor(settings.write_threads_max, thread_name_prefix="api-write"),
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await doors.reader.open()
+        yield
+        await doors.reader.close()
+        doors.threads.shutdown(wait=True, cancel_futures=True)
+        doors.engine.dispose()
+
+    schema, documents = api_schema.make(settings)
+    app = Application(title="fcgraph", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.doors = doors
+    app.state.probe = Probe(doors)
+    app.endpoint = GraphQLEndpoint(doors, schema, documents)
+    app.socket = GraphQLSocket(doors, schema)
+    app.include_router(rest.router)
+    app.include_router(playground.router)
+    app.middleware("http")(_with_request_id)
+    app.exception_handler(FcgraphError)(_told)
+    app.exception_handler(RequestValidationError)(_badly_asked)
+    return app
+
+
+async def _with_request_id(request: Request, call_next: Any) -> Response:
+    request.state.request_id = uuid4().hex
+    with bound_contextvars(request_id=request.state.request_id):
+        try:
+            response: Response = await call_next(request)
+        except Exception:  # the last door: a bug is masked for the client and logged in full
+            logger.exception("request_failed")
+            response = _error(500, answers.INTERNAL, answers.MASKED, request)
+    response.headers["X-Request-ID"] = request.state.request_id
+    return response
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FcgraphError)
+    status = STATUS_OF_CODE.get(error.code, 400)
+    if status >= 500:
+        logger.warning("answer_unavailable", code=error.code, reason=error.message)
+    return _error(status, error.code, error.message, request)
+
+
+async def _badly_asked(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return _error(400, "BAD_USER_INPUT", f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}", request)
+
+
+def _error(status: int, code: str, message: str, request: Request) -> Response:
+    body = {"error": {"code": code, "message": message, "request_id": request.state.request_id}}
+    return Response(orjson.dumps(body), status_code=status, media_type="application/json")
+
+
+def __getattr__(name: str) -> Any:
+    """`app` is made when it is asked for (by uvicorn), so that importing this module reads no environment."""
+    if name != "app":
+        raise AttributeError(name)
+    settings = process_settings.current()
+    log.set_up("api", level=settings.log_level, fmt=settings.log_format)
+    globals()["app"] = create(settings)
+    return globals()["app"]

@@ -1,0 +1,154 @@
+"""Request bodies of /graphql: JSON, or multipart with one file; counted while they arrive, refused with a status.
+
+Files go to a temporary file on disk as they come in, never into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.types import Message, Receive, Scope
+from strawberry.file_uploads.utils import replace_placeholders_with_files
+
+from fcgraph.settings import Settings
+
+# A browser sends none of these to another site without asking first, so no foreign page can post a form here.
+PREFLIGHT_HEADERS = ("x-requested-with", "apollo-require-preflight", "graphql-require-preflight", "x-graphql-client")
+PARTS_OVERHEAD_BYTES = 16 * 1024  # part headers and boundaries around a file
+FIELDS_MAX = 2  # operations and map
+
+
+class BadBody(Exception):
+    """The body is not a GraphQL request; `status` is what HTTP calls that."""
+
+    def __init__(self, status: int, message: str, code: str = "BAD_USER_INPUT") -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+
+
+class Gone(Exception):
+    """The client went away while sending."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A GraphQL request as it came."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None
+
+
+async def read(receive: Receive, bytes_max: int, setting: str) -> bytes:
+    """The whole body. Raises BadBody 413 as soon as it is too long."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body") and len(body) <= bytes_max and message["type"] == "http.request":
+        return body
+    parts, size = [], 0
+    while True:
+        if message["type"] != "http.request":
+            raise Gone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > bytes_max:
+            raise _too_large(bytes_max, setting)
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
+
+
+def _too_large(bytes_max: int, setting: str) -> BadBody:
+    return BadBody(413, f"The body is larger than {bytes_max} bytes ({setting})", "QUERY_TOO_COMPLEX")
+
+
+def parse(body: bytes) -> Request:
+    """A JSON body. Raises BadBody."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as e:
+        raise BadBody(400, "The body is not JSON") from e
+    return request_of(found)
+
+
+def request_of(found: object) -> Request:
+    """The parts of a request, checked for their types. Raises BadBody."""
+    if isinstance(found, list):
+        raise BadBody(400, "One operation at a time: batches are not taken")
+    if not isinstance(found, dict):
+        raise BadBody(400, "The body is not a JSON object")
+    query, variables, name = found.get("query"), found.get("variables"), found.get("operationName")
+    if not isinstance(query, str) or not query.strip():
+        raise BadBody(400, "`query` is missing or not text")
+    if variables is not None and not isinstance(variables, dict):
+        raise BadBody(400, "`variables` is not an object")
+    if name is not None and not isinstance(name, str):
+        raise BadBody(400, "`operationName` is not text")
+    return Request(query, variables or {}, name or None)
+
+
+@asynccontextmanager
+async def multipart(scope: Scope, receive: Receive, settings: Settings) -> AsyncIterator[Request]:
+    """A request with one file, following the GraphQL multipart request specification. Raises BadBody."""
+    headers = Headers(scope=scope)
+    if not any(name in headers for name in PREFLIGHT_HEADERS):
+        raise BadBody(403, f"multipart/form-data needs one of the headers {', '.join(PREFLIGHT_HEADERS)}", "FORBIDDEN")
+    bytes_max = settings.upload_max_bytes + settings.body_max_bytes + PARTS_OVERHEAD_BYTES
+    parser = MultiPartParser(
+        headers,
+        _stream(receive, bytes_max),
+        max_files=1,
+        max_fields=FIELDS_MAX,
+        max_part_size=settings.body_max_bytes,
+    )
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, UnicodeDecodeError, ValueError) as e:
+        raise BadBody(400, "The body is not multipart/form-data with operations, map and one file") from e
+    try:
+        operations = _json(form.get("operations"), "operations")
+        places = _json(form.get("map"), "map")
+        files = {key: part for key, part in form.items() if isinstance(part, UploadFile)}
+        yield request_of(_put_in_place(operations, places, files))
+    finally:
+        await form.close()
+
+
+async def _stream(receive: Receive, bytes_max: int) -> AsyncGenerator[bytes, None]:
+    size = 0
+    while True:
+        message: Message = await receive()
+        if message["type"] != "http.request":
+            raise Gone
+        block: bytes = message.get("body", b"")
+        size += len(block)
+        if size > bytes_max:
+            raise BadBody(413, f"The upload is larger than {bytes_max} bytes (UPLOAD_MAX_BYTES)", "FILE_TOO_LARGE")
+        yield block
+        if not message.get("more_body"):
+            return
+
+
+def _json(part: object, name: str) -> dict[str, Any]:
+    try:
+        found = orjson.loads(part) if isinstance(part, str) else None
+    except orjson.JSONDecodeError as e:
+        raise BadBody(400, f"The part {name} is not JSON") from e
+    if not isinstance(found, dict):
+        raise BadBody(400, f"The part {name} is missing or not a JSON object")
+    return found
+
+
+def _put_in_place(operations: dict[str, Any], places: dict[str, Any], files: dict[str, UploadFile]) -> dict[str, Any]:
+    try:
+        return replace_placeholders_with_files(operations, places, files)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as e:
+        raise BadBody(400, "The part map does not fit operations and files") from e

@@ -1,0 +1,74 @@
+"""What a request carries: who asks, the doors to the data, the loaders of this request and its id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
+
+import strawberry
+from sqlalchemy import Engine
+
+from fcgraph.api.loaders import Loaders
+from fcgraph.api.reader import Reader
+from fcgraph.files import Files
+from fcgraph.queries import OPERATOR, Viewer
+from fcgraph.queries.pages import PageAsked, asked
+from fcgraph.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class Doors:
+    """What all requests of a process share."""
+
+    settings: Settings
+    reader: Reader
+    engine: Engine
+    uploads: Files
+    reports: Files
+    threads: ThreadPoolExecutor
+
+    async def in_thread(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run blocking work (a write, a file) on one of WRITE_THREADS_MAX threads, never on the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: call(*args, **kwargs))
+
+
+@dataclass(slots=True)
+class Context:
+    """The context of one operation."""
+
+    doors: Doors
+    request_id: str
+    viewer: Viewer = OPERATOR
+    connection_params: dict[str, object] | None = None
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Start with empty loaders: the next read sees the database as it is then."""
+        self.loaders = Loaders(self.doors.reader, self.doors.settings, self.viewer)
+
+    @property
+    def settings(self) -> Settings:
+        return self.doors.settings
+
+    @property
+    def reader(self) -> Reader:
+        return self.doors.reader
+
+    def page(
+        self, first: int | None, after: str | None, last: int | None = None, before: str | None = None
+    ) -> PageAsked:
+        """A connection's arguments, checked against the limits of this process."""
+        s = self.settings
+        return asked(first, after, last, before, page_default=s.page_default, page_max=s.page_max)
+
+
+Info = strawberry.Info[Context, None]

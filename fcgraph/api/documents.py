@@ -1,0 +1,133 @@
+"""Documents made ready once: parsed, held against the limits, validated; remembered by their text, a bounded number.
+
+Executing them is not here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    parse,
+    specified_rules,
+    validate,
+)
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+from fcgraph.api import limits
+from fcgraph.errors import BadInput, LimitReached
+from fcgraph.settings import Settings
+
+TEXT_REMEMBERED_MAX = 16 * 1024  # characters; longer documents are made ready each time
+ERRORS_TOLD_MAX = 20
+RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+
+
+class Prepared:
+    """A document that is within the limits; valid when `errors` is empty. `plans` belongs to the fast path."""
+
+    __slots__ = ("_bounds", "document", "errors", "fragments", "operations", "plans")
+
+    def __init__(self, document: DocumentNode, errors: list[GraphQLError]) -> None:
+        self.document = document
+        self.errors = errors
+        self.operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+        self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        self.plans: dict[object, Any] = {}
+        self._bounds: dict[str | None, int] = {}
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        """The operation with this name, or the only one. Raises BadInput."""
+        if name is None:
+            if len(self.operations) != 1:
+                raise BadInput("The document has several operations (or none): say which by operationName")
+            return self.operations[0]
+        for operation in self.operations:
+            if operation.name is not None and operation.name.value == name:
+                return operation
+        raise BadInput("The document has no operation with the given operationName")
+
+    def check_nodes(
+        self,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, Any],
+        schema: GraphQLSchema,
+        settings: Settings,
+    ) -> None:
+        """Raise LimitReached when the operation can ask for too many nodes with these variables."""
+        name = operation.name.value if operation.name is not None else None
+        nodes = self._bounds.get(name)
+        if nodes is None:
+            bound = limits.NodeBound(schema, self.fragments, settings.page_default)
+            nodes = bound.of(operation, variables)
+            if not bound.by_variables:
+                self._bounds[name] = nodes
+        if nodes > settings.query_nodes_max:
+            raise LimitReached(
+                f"Pages inside pages ask for up to {nodes} nodes, at most {settings.query_nodes_max} are allowed"
+                " (QUERY_NODES_MAX)"
+            )
+
+
+class Documents:
+    """The documents of a process. Texts that were seen lately cost nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._schema: GraphQLSchema | None = None
+        self._seen: OrderedDict[str, Prepared] = OrderedDict()
+        production = settings.fcgraph_env == "production"
+        self._rules = (*RULES, NoSchemaIntrospectionCustomRule) if production else RULES
+        self._hide_suggestions = production
+
+    def serve(self, schema: GraphQLSchema) -> None:
+        """Validate against this schema from now on."""
+        self._schema = schema
+
+    @property
+    def schema(self) -> GraphQLSchema:
+        assert self._schema is not None, "`serve` was called when the schema was made"
+        return self._schema
+
+    def prepare(self, text: str) -> Prepared:
+        """Make a document ready. Raises GraphQLError when it is no GraphQL, LimitReached when it is too much."""
+        found = self._seen.get(text)
+        if found is not None:
+            self._seen.move_to_end(text)
+            return found
+        document = self._parse(text)
+        limits.check_document(document, self._settings)
+        errors = validate(
+            self.schema, document, self._rules, max_errors=ERRORS_TOLD_MAX, hide_suggestions=self._hide_suggestions
+        )
+        prepared = Prepared(document, errors)
+        if len(text) <= TEXT_REMEMBERED_MAX:
+            self._seen[text] = prepared
+            if len(self._seen) > self._settings.documents_cached_max:
+                self._seen.popitem(last=False)
+        return prepared
+
+    def check(self, prepared: Prepared, operation_name: str | None, variables: Mapping[str, Any]) -> None:
+        """Hold the variables against the limits. Raises LimitReached or BadInput."""
+        limits.check_variables(variables, self._settings.list_argument_max)
+        prepared.check_nodes(prepared.operation(operation_name), variables, self.schema, self._settings)
+
+    def _parse(self, text: str) -> DocumentNode:
+        tokens_max = self._settings.query_tokens_max
+        try:
+            return parse(text, max_tokens=tokens_max)
+        except GraphQLError as e:
+            if "token" in e.message and str(tokens_max) in e.message:
+                raise LimitReached(f"The document has more than {tokens_max} tokens (QUERY_TOKENS_MAX)") from e
+            if "nested too deeply" in e.message:
+                raise LimitReached("The document is nested too deep (QUERY_DEPTH_MAX)") from e
+            raise

@@ -1,0 +1,147 @@
+"""POST /graphql as a bare ASGI application: body in, answer out. It stands before FastAPI's router, which costs more
+than many an answer here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from graphql import GraphQLError
+from starlette.types import Receive, Scope, Send
+from strawberry.types.graphql import OperationType
+from structlog.contextvars import bound_contextvars
+
+from fcgraph import log
+from fcgraph.api import answers, bodies
+from fcgraph.api.context import Context, Doors
+from fcgraph.api.documents import Documents
+from fcgraph.api.fastpath import FastPath
+from fcgraph.api.schema import FcgraphSchema
+from fcgraph.errors import FcgraphError, LimitReached
+
+QUERIES_AND_MUTATIONS = (OperationType.QUERY, OperationType.MUTATION)
+
+logger = log.get(__name__)
+
+
+class GraphQLEndpoint:
+    """Answers GraphQL requests over HTTP: by the fast path where it can, else by Strawberry."""
+
+    def __init__(self, doors: Doors, schema: FcgraphSchema, documents: Documents) -> None:
+        self._doors = doors
+        self._schema = schema
+        self._documents = documents
+        self.fast_path = FastPath(documents, doors.settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = uuid4().hex
+        with bound_contextvars(request_id=request_id):
+            try:
+                status, body = await self._answer(scope, receive, request_id)
+            except bodies.Gone:
+                return
+            except bodies.BadBody as e:
+                status, body = e.status, _refusal(e.message, e.code)
+            except Exception:  # the last door: a bug is masked for the client and logged in full
+                logger.exception("request_failed")
+                status, body = 500, _refusal(answers.MASKED, answers.INTERNAL, request_id)
+        await _send(send, status, body, request_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> tuple[int, bytes]:
+        settings = self._doors.settings
+        content_type = _content_type(scope)
+        if content_type.startswith(b"application/json"):
+            request = bodies.parse(await bodies.read(receive, settings.body_max_bytes, "BODY_MAX_BYTES"))
+            return await self.execute(request, request_id)
+        if content_type.startswith(b"multipart/form-data"):
+            async with bodies.multipart(scope, receive, settings) as request:
+                return await self.execute(request, request_id)
+        raise bodies.BadBody(415, "Send application/json, or multipart/form-data with a file")
+
+    async def execute(self, request: bodies.Request, request_id: str) -> tuple[int, bytes]:
+        """The status and the body of the answer."""
+        context = Context(self._doors, request_id)
+        try:
+            prepared = self._documents.prepare(request.query)
+            if prepared.errors:
+                return _failure(prepared.errors, request_id)
+            operation = prepared.operation(request.operation_name)
+            self._documents.check(prepared, request.operation_name, request.variables)
+            if operation.operation.value == OperationType.MUTATION.value:
+                # Ended by the timeouts of the writes themselves: an answer given up here would hide what was done.
+                return await self._by_strawberry(request, context)
+            async with asyncio.timeout(self._doors.settings.operation_timeout_seconds):
+                fast = await self.fast_path.answer(prepared, operation, request.variables, context)
+                if fast is not None:
+                    return 200, fast
+                return await self._by_strawberry(request, context)
+        except TimeoutError as e:
+            limit = LimitReached(
+                f"The operation took longer than {self._doors.settings.operation_timeout_seconds:g} s"
+                " (OPERATION_TIMEOUT_SECONDS)"
+            )
+            limit.__cause__ = e
+            return _failure([GraphQLError(limit.message, original_error=limit)], request_id)
+        except GraphQLError as e:
+            return _failure([e], request_id)
+        except FcgraphError as e:
+            error = GraphQLError(e.message, original_error=e)
+            answers.note([error])
+            return _failure([error], request_id)
+
+    async def _by_strawberry(self, request: bodies.Request, context: Context) -> tuple[int, bytes]:
+        result = await self._schema.execute(
+            request.query,
+            variable_values=request.variables,
+            context_value=context,
+            operation_name=request.operation_name,
+            allowed_operation_types=QUERIES_AND_MUTATIONS,
+        )
+        if result.errors and result.data is None:
+            return _failure(result.errors, context.request_id)
+        body: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            body["errors"] = [answers.told(e, context.request_id) for e in result.errors]
+        return _status(result.errors or []), orjson.dumps(body)
+
+
+def _content_type(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            found: bytes = value.strip().lower()
+            return found
+    return b""
+
+
+def _status(errors: list[GraphQLError]) -> int:
+    """503 when a part we need is away, so that proxies and clients know to come again."""
+    return 503 if any(answers.code_of(e) in answers.UNAVAILABLE for e in errors) else 200
+
+
+def _failure(errors: list[GraphQLError], request_id: str) -> tuple[int, bytes]:
+    body = {"data": None, "errors": [answers.told(e, request_id) for e in errors]}
+    return _status(errors), orjson.dumps(body)
+
+
+def _refusal(message: str, code: str, request_id: str | None = None) -> bytes:
+    extensions = {"code": code} if request_id is None else {"code": code, "requestId": request_id}
+    return orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
+
+
+async def _send(send: Send, status: int, body: bytes, request_id: str) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", b"application/json; charset=utf-8"),
+                (b"content-length", str(len(body)).encode()),
+                (b"x-request-id", request_id.encode()),
+                (b"cache-control", b"no-store"),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,225 @@
+"""The mutations of the contract. What the caller can act on comes back as userErrors, never as an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import BinaryIO
+from uuid import UUID
+
+import strawberry
+from starlette.datastructures import UploadFile
+from strawberry.file_uploads import Upload
+
+from fcgraph import csv_imports, log, queue
+from fcgraph.api.context import Context, Info
+from fcgraph.api.scalars import Month
+from fcgraph.api.types.enums import ConflictResolution, ErrorCode, ImportMode
+from fcgraph.api.types.imports import ImportJob, IntakeRecord
+from fcgraph.api.types.payments import Payment
+from fcgraph.api.types.reports import ReportFile, generate, report_file
+from fcgraph.errors import Refused, Unavailable
+from fcgraph.intake import resolution
+from fcgraph.queries import imports as imports_sql
+from fcgraph.queries import payments as payments_sql
+
+BLOCK_BYTES = 1024 * 1024
+TEXT_NAME = "pasted.csv"
+
+logger = log.get(__name__)
+
+
+@strawberry.type(description="Why it was not done, in a way the caller can act on.")
+class UserError:
+    code: ErrorCode
+    message: str
+    path: list[str]
+
+    @staticmethod
+    def of(refused: Refused) -> UserError:
+        return UserError(code=ErrorCode(refused.code), message=refused.message, path=list(refused.path))
+
+
+@strawberry.input(description="Exactly one. GraphiQL cannot send files, so text exists beside Upload.", one_of=True)
+class CsvSource:
+    upload: Upload | None = strawberry.UNSET
+    text: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="A sum the sender knows.")
+class ControlTotalInput:
+    currency: str
+    amount: Decimal
+
+
+@strawberry.input(description="What the sender knows about the file; differences are shown with the import.")
+class ExpectedControls:
+    row_count: int | None = None
+    totals: list[ControlTotalInput] | None = None
+
+
+@strawberry.input(description="A CSV file and how to take it.")
+class ImportCsvInput:
+    source: CsvSource
+    file_name: str | None = None
+    dry_run: bool | None = False
+    mode: ImportMode | None = ImportMode.VALID_ROWS
+    expected: ExpectedControls | None = None
+    reimport: bool | None = strawberry.field(
+        default=False, description="Take the same bytes again instead of answering with their first import."
+    )
+
+
+@strawberry.type(description="The import, recorded and on its way.")
+class ImportCsvPayload:
+    job: ImportJob | None
+    already_imported: bool
+    user_errors: list[UserError]
+
+
+@strawberry.type(description="The import as it is now.")
+class ImportJobPayload:
+    job: ImportJob | None
+    user_errors: list[UserError]
+
+
+@strawberry.type(description="The version that holds the month as it is now.")
+class ReportFilePayload:
+    report_file: ReportFile | None
+    unchanged: bool
+    user_errors: list[UserError]
+
+
+@strawberry.type(description="How many records were settled now, and how many still break a rule.")
+class ReplayPayload:
+    replayed: int
+    still_rejected: int
+    user_errors: list[UserError]
+
+
+@strawberry.type(description="The decided record and the payment it was about.")
+class ResolveConflictPayload:
+    record: IntakeRecord | None
+    payment: Payment | None
+    user_errors: list[UserError]
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation(description="Store a CSV file and have it imported; answers at once.")
+    async def import_csv(self, info: Info, input: ImportCsvInput) -> ImportCsvPayload:
+        context = info.context
+        try:
+            accepted = await context.doors.in_thread(_accept, context, input)
+        except Refused as e:
+            return ImportCsvPayload(job=None, already_imported=False, user_errors=[UserError.of(e)])
+        if not accepted.already_imported:
+            await context.doors.in_thread(_wake, context, accepted.import_id)
+        job = await _job(context, accepted.import_id)
+        return ImportCsvPayload(job=job, already_imported=accepted.already_imported, user_errors=[])
+
+    @strawberry.mutation(description="Stop an import; what it has committed stays.")
+    async def cancel_import(self, info: Info, import_id: UUID) -> ImportJobPayload:
+        context = info.context
+        errors = []
+        try:
+            await context.doors.in_thread(csv_imports.cancel, context.doors.engine, import_id)
+        except Refused as e:
+            errors = [UserError.of(e)]
+        return ImportJobPayload(job=await _job(context, import_id), user_errors=errors)
+
+    @strawberry.mutation(description="Judge rejected records again, for instance once a user exists.")
+    async def replay_intake_records(self, info: Info, record_ids: list[UUID]) -> ReplayPayload:
+        context = info.context
+        try:
+            done = await context.doors.in_thread(
+                resolution.replay, context.doors.engine, context.settings, record_ids, context.request_id
+            )
+        except Refused as e:
+            return ReplayPayload(replayed=0, still_rejected=0, user_errors=[UserError.of(e)])
+        return ReplayPayload(replayed=done.replayed, still_rejected=done.still_rejected, user_errors=[])
+
+    @strawberry.mutation(description="Decide a conflict. The stored payment changes only with ACCEPT_INCOMING.")
+    async def resolve_conflict(
+        self, info: Info, record_id: UUID, resolution: ConflictResolution, note: str
+    ) -> ResolveConflictPayload:
+        context = info.context
+        try:
+            done = await context.doors.in_thread(_resolve, context, record_id, resolution, note)
+        except Refused as e:
+            return ResolveConflictPayload(record=None, payment=None, user_errors=[UserError.of(e)])
+        record = await context.reader.row(imports_sql.record(done.record_id, viewer=context.viewer))
+        payment = await context.reader.row(payments_sql.payment(done.transaction_id, viewer=context.viewer))
+        return ResolveConflictPayload(
+            record=IntakeRecord.of(record) if record is not None else None,
+            payment=Payment.of(payment) if payment is not None else None,
+            user_errors=[],
+        )
+
+    @strawberry.mutation(description="Make the report of a month now; the same content adds no version.")
+    async def generate_monthly_report(self, info: Info, period: Month) -> ReportFilePayload:
+        context = info.context
+        try:
+            made = await context.doors.in_thread(generate, context, period)
+        except Refused as e:
+            return ReportFilePayload(report_file=None, unchanged=False, user_errors=[UserError.of(e)])
+        found = await report_file(context, made.period, made.version)
+        return ReportFilePayload(report_file=found, unchanged=made.unchanged, user_errors=[])
+
+
+async def _job(context: Context, import_id: UUID) -> ImportJob | None:
+    row = await context.reader.row(imports_sql.imports_by_ids([import_id], viewer=context.viewer))
+    return ImportJob.of(row) if row is not None else None
+
+
+def _accept(context: Context, given: ImportCsvInput) -> csv_imports.Accepted:
+    source = given.source
+    if isinstance(source.upload, UploadFile):
+        stream, name = _blocks(source.upload.file), source.upload.filename
+    elif isinstance(source.text, str):
+        # A lone surrogate cannot be UTF-8: let the rules say so, row by row.
+        stream, name = iter([source.text.encode("utf-8", "surrogatepass")]), TEXT_NAME
+    else:
+        raise Refused("The upload has no file: send it as multipart/form-data", path=("input", "source", "upload"))
+    return csv_imports.accept(
+        context.doors.engine,
+        context.doors.uploads,
+        stream,
+        file_name=given.file_name or name or TEXT_NAME,
+        dry_run=bool(given.dry_run),
+        mode=(given.mode or ImportMode.VALID_ROWS).value,
+        expected=_expected(given.expected),
+        reimport=bool(given.reimport),
+        correlation_id=context.request_id,
+        upload_max_bytes=context.settings.upload_max_bytes,
+    )
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    while block := file.read(BLOCK_BYTES):
+        yield block
+
+
+def _expected(given: ExpectedControls | None) -> csv_imports.Expected | None:
+    if given is None:
+        return None
+    totals: dict[str, Decimal] = {}
+    for total in given.totals or ():
+        if total.currency in totals:
+            raise Refused(f"{total.currency} is expected twice", path=("input", "expected", "totals"))
+        totals[total.currency] = total.amount
+    return csv_imports.Expected(given.row_count, totals)
+
+
+def _wake(context: Context, import_id: UUID) -> None:
+    try:
+        queue.enqueue_import(context.settings.redis_url, import_id)
+    except Unavailable:
+        # The import is recorded; the sweep finds it once Redis is back.
+        logger.warning("import_not_enqueued", import_id=str(import_id))
+
+
+def _resolve(context: Context, record_id: UUID, wanted: ConflictResolution, note: str) -> resolution.Resolved:
+    return resolution.resolve_conflict(
+        context.doors.engine, context.settings, record_id, wanted.value, note, context.request_id
+    )

@@ -1,0 +1,59 @@
+"""Connections: the GraphQL side of pages by key. What a page is in SQL is in `fcgraph.queries.pages`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import strawberry
+
+from fcgraph.queries.pages import Kept
+
+T = TypeVar("T")
+Row = object
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type(description="A row of a page with the cursor that stands for it.")
+class Edge(Generic[T]):
+    cursor: str = strawberry.field(description="Opaque; give it to `after` or `before` of the same list.")
+    node: T
+
+
+@strawberry.type(
+    description="A page by key: stable while rows arrive. Rows per page: 25 unless `first` or `last` says otherwise."
+)
+class Connection(Generic[T]):
+    kept: strawberry.Private[Kept]
+    node_of: strawberry.Private[Callable[[Row], T]]
+    cursor_of: strawberry.Private[Callable[[Row], str]]
+    count: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @strawberry.field(description="The rows with their cursors.")
+    def edges(self) -> list[Edge[T]]:
+        return [Edge(cursor=self.cursor_of(row), node=self.node_of(row)) for row in self.kept.rows]
+
+    @strawberry.field(description="The rows alone.")
+    def nodes(self) -> list[T]:
+        return [self.node_of(row) for row in self.kept.rows]
+
+    @strawberry.field(description="Where this page lies in its list.")
+    def page_info(self) -> PageInfo:
+        rows = self.kept.rows
+        return PageInfo(
+            has_next_page=self.kept.has_next,
+            has_previous_page=self.kept.has_previous,
+            start_cursor=self.cursor_of(rows[0]) if rows else None,
+            end_cursor=self.cursor_of(rows[-1]) if rows else None,
+        )
+
+    @strawberry.field(description="Rows in the whole list; counted only when asked for.")
+    async def total_count(self) -> int:
+        return await self.count()

@@ -1,0 +1,103 @@
+"""Whether the parts this process needs answer now, and how far the consumer is behind (told, never a failure)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from fcgraph import kafka_lag, queue
+from fcgraph.api.context import Doors
+from fcgraph.errors import FcgraphError, Unavailable
+from fcgraph.queries import Statement
+
+KAFKA_SECONDS_MAX = 2.0
+KEPT_SECONDS = 1.0  # however many probes ask, the parts are asked once in this time
+
+ASK_POSTGRESQL = Statement("SELECT 1", [])
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Per part whether it answers; `ready` when all do."""
+
+    parts: dict[str, bool]
+    consumer_lag: dict[str, Any] | None
+
+    @property
+    def ready(self) -> bool:
+        return all(self.parts.values())
+
+    def shown(self) -> dict[str, Any]:
+        """As `/health/ready` answers it."""
+        words = {name: "ok" if here else "away" for name, here in self.parts.items()}
+        return {"status": "ready" if self.ready else "not ready", **words, "consumer_lag": self.consumer_lag}
+
+
+class Probe:
+    """Asks PostgreSQL, Redis and Kafka side by side, each for a bounded time."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._lock = asyncio.Lock()
+        self._last: Readiness | None = None
+        self._at = 0.0
+
+    async def ask(self) -> Readiness:
+        """What is known, at most a second old."""
+        async with self._lock:
+            if self._last is None or time.monotonic() - self._at > KEPT_SECONDS:
+                self._last = await self._ask_all()
+                self._at = time.monotonic()
+            return self._last
+
+    async def _ask_all(self) -> Readiness:
+        settings = self._doors.settings
+        answers = await asyncio.gather(
+            self._doors.reader.value(ASK_POSTGRESQL),
+            asyncio.to_thread(queue.ping, settings.redis_url),
+            asyncio.to_thread(_ask_kafka, settings.kafka_broker),
+            return_exceptions=True,
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, FcgraphError):
+                raise answer
+        parts = {
+            name: not isinstance(answer, FcgraphError)
+            for name, answer in zip(("postgresql", "redis", "kafka"), answers, strict=True)
+        }
+        lag = await asyncio.to_thread(self._lag) if parts["kafka"] else None
+        return Readiness(parts, lag)
+
+    def _lag(self) -> dict[str, Any] | None:
+        s = self._doors.settings
+        try:
+            found = kafka_lag.read_lag(
+                s.kafka_broker, s.kafka_topic, s.kafka_consumer_group, timeout_seconds=KAFKA_SECONDS_MAX
+            )
+        except Unavailable:
+            return None
+        return {
+            "total": found.total,
+            "partitions": {str(p.partition): p.lag for p in found.partitions},
+            "oldest_unread_age_seconds": found.oldest_unread_age_seconds(datetime.now(UTC)),
+        }
+
+
+@lru_cache(maxsize=2)
+def _kafka(broker: str) -> AdminClient:
+    # log_level 0: a broker that is away is told by the probe, not by librdkafka's own lines.
+    return AdminClient({"bootstrap.servers": broker, "log_level": 0, "reconnect.backoff.max.ms": 1000})
+
+
+def _ask_kafka(broker: str) -> None:
+    try:
+        _kafka(broker).list_topics(timeout=KAFKA_SECONDS_MAX)
+    except KafkaException as e:
+        raise Unavailable("Kafka is away") from e

@@ -1,0 +1,197 @@
+"""The plain HTTP side: health, downloads, and the two REST views, on the same statements as GraphQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from email.utils import format_datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse, Response, StreamingResponse
+
+from fcgraph import csv_imports
+from fcgraph.api.context import Context
+from fcgraph.api.loaders import read_totals
+from fcgraph.api.scalars import read_date, read_uuid, write_date_time, write_decimal
+from fcgraph.errors import BadInput
+from fcgraph.queries import payments as payments_sql
+from fcgraph.queries import reports as reports_sql
+from fcgraph.queries import users as users_sql
+from fcgraph.queries.pages import cut
+from fcgraph.queries.payments import PaymentsAsked
+from fcgraph.queries.totals import TotalsAsked
+
+FILE_NAME_CHARS_MAX = 200
+TAG = re.compile(r'(?:W/)?"([^"]*)"')
+
+router = APIRouter()
+
+
+def context_of(request: Request) -> Context:
+    """The context of a REST request."""
+    return Context(request.app.state.doors, request.state.request_id)
+
+
+Asks = Annotated[Context, Depends(context_of)]
+Day = Annotated[str, Query(description="A day such as 2025-05-31; inclusive, in the reporting time zone.")]
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> Response:
+    """Whether PostgreSQL, Redis and Kafka answer: 200, or 503 saying which part is away."""
+    found = await request.app.state.probe.ask()
+    return _json(found.shown(), 200 if found.ready else 503)
+
+
+@router.get("/users/{user_id}/payments")
+async def user_payments(
+    context: Asks, user_id: str, start: Day, end: Day, first: int | None = None, after: str | None = None
+) -> Response:
+    """A page of the user's payments of a range of days, newest first; `next` is the `after` of the next page."""
+    known_id = await _user(context, user_id)
+    asked = PaymentsAsked(start=_day(start, "start"), end=_day(end, "end"))
+    asked.check()
+    page = context.page(first, after)
+    rows = await context.reader.fetch(
+        payments_sql.payments(
+            asked, page, user_id=known_id, zone=context.settings.report_timezone, viewer=context.viewer
+        )
+    )
+    kept = cut(list(rows), page)
+    last: Any = kept.rows[-1] if kept.rows else None
+    return _json(
+        {
+            "user_id": str(known_id),
+            "start": start,
+            "end": end,
+            "payments": [_payment(row) for row in kept.rows],
+            "next": payments_sql.cursor_of(last["timestamp"], last["transactionId"]) if kept.has_next else None,
+        }
+    )
+
+
+@router.get("/users/{user_id}/daily-totals")
+async def user_daily_totals(context: Asks, user_id: str, start: Day, end: Day) -> Response:
+    """The user's totals per day and currency, completed payments only."""
+    known_id = await _user(context, user_id)
+    asked = TotalsAsked(start=_day(start, "start"), end=_day(end, "end"), user_ids=(known_id,))
+    _, rows = await read_totals(context.reader, asked, context.settings, context.viewer)
+    return _json(
+        {
+            "user_id": str(known_id),
+            "start": start,
+            "end": end,
+            "daily_totals": [
+                {
+                    "day": row["day"],
+                    "currency": row["currency"],
+                    "total_sent": write_decimal(row["totalSent"]),
+                    "total_received": write_decimal(row["totalReceived"]),
+                    "sent_count": row["sentCount"],
+                    "received_count": row["receivedCount"],
+                }
+                for row in rows
+            ],
+        }
+    )
+
+
+@router.api_route("/reports/{file_name}", methods=["GET", "HEAD"])
+async def report(context: Asks, request: Request, file_name: str) -> Response:
+    """A report file. The name is looked up in the table; nothing of the request becomes a path."""
+    row = None
+    if len(file_name) <= FILE_NAME_CHARS_MAX and "\0" not in file_name:
+        row = await context.reader.row(reports_sql.report_by_name(file_name, viewer=context.viewer))
+    if row is None:
+        return _not_found("There is no such report")
+    headers = {
+        "ETag": f'"{row["sha256"]}"',
+        "Last-Modified": format_datetime(row["generated_at"], usegmt=True),
+        "Cache-Control": "private, no-cache",
+    }
+    if _is_known(request.headers.get("if-none-match"), row["sha256"]):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(
+        context.doors.reports.path(row["file_key"]),
+        headers=headers,
+        media_type="text/csv; charset=utf-8",
+        filename=row["file_name"],
+    )
+
+
+@router.get("/imports/{import_id}/rejects.csv")
+async def rejects(context: Asks, import_id: str) -> Response:
+    """The rows of an import that were not taken, as a CSV that can be corrected and uploaded as it is."""
+    known_id = _uuid(import_id)
+    if known_id is None or await context.loaders.import_job(known_id) is None:
+        return _not_found("There is no such import")
+    found: Iterator[bytes] | None = await context.doors.in_thread(
+        csv_imports.rejects_csv, context.doors.engine, known_id
+    )
+    if found is None:
+        return _not_found("There is no such import")
+    return StreamingResponse(
+        found,
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="rejects_{known_id}.csv"'},
+    )
+
+
+def _payment(row: Any) -> dict[str, Any]:
+    return {
+        "transaction_id": str(row["transactionId"]),
+        "sender_id": str(row["senderId"]),
+        "receiver_id": str(row["receiverId"]),
+        "amount": write_decimal(row["amount"]),
+        "currency": row["currency"],
+        "timestamp": write_date_time(row["timestamp"]),
+        "status": row["status"],
+        "is_suspicious": row["isSuspicious"],
+    }
+
+
+async def _user(context: Context, text: str) -> UUID:
+    known_id = _uuid(text)
+    if known_id is None:
+        raise BadInput("user_id is not a UUID")
+    if await context.reader.row(users_sql.user(known_id, viewer=context.viewer)) is None:
+        raise BadInput("There is no such user", code="NOT_FOUND")
+    return known_id
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return read_uuid(text)
+    except ValueError:
+        return None
+
+
+def _day(text: str, name: str) -> date:
+    try:
+        return read_date(text)
+    except ValueError as e:
+        raise BadInput(f"{name} is not a date such as 2025-05-31") from e
+
+
+def _is_known(if_none_match: str | None, sha256: str) -> bool:
+    if if_none_match is None:
+        return False
+    return if_none_match.strip() == "*" or sha256 in TAG.findall(if_none_match)
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status_code=status, media_type="application/json")
+
+
+def _not_found(message: str) -> Response:
+    return _json({"error": {"code": "NOT_FOUND", "message": message}}, 404)

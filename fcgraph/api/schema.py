@@ -1,0 +1,79 @@
+"""The schema: the contract's types and resolvers, with documents made ready once and errors told safely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+from strawberry.types.execution import ExecutionResult, StreamExecutionResult
+
+from fcgraph.api import answers
+from fcgraph.api.documents import Documents
+from fcgraph.api.mutation import Mutation
+from fcgraph.api.query import Query
+from fcgraph.api.scalars import SCALARS
+from fcgraph.api.subscription import Subscription
+from fcgraph.settings import Settings
+
+
+class FcgraphSchema(strawberry.Schema):
+    """Strawberry's schema, logging what is our fault and nothing else."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        answers.note(errors)
+
+
+class FromDocuments(SchemaExtension):
+    """Takes parsing and validation from `Documents`, and tells the errors of streamed results safely."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def on_operation(self) -> Iterator[None]:
+        self.execution_context.context.forget()
+        yield
+
+    def on_parse(self) -> Iterator[None]:
+        context = self.execution_context
+        self._prepared = self._documents.prepare(context.query or "")
+        context.graphql_document = self._prepared.document
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        context = self.execution_context
+        if not self._prepared.errors:
+            self._documents.check(self._prepared, context.operation_name, context.variables or {})
+        context.pre_execution_errors = list(self._prepared.errors)
+        yield
+
+    def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
+        if isinstance(result, ExecutionResult) and result.errors:
+            request_id = self.execution_context.context.request_id
+            result.errors = [answers.ToldError(e, request_id) for e in result.errors]
+        yield
+
+
+def make(settings: Settings) -> tuple[FcgraphSchema, Documents]:
+    """The schema of a process, and its documents."""
+    documents = Documents(settings)
+    schema = FcgraphSchema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        extensions=[lambda: FromDocuments(documents)],
+        config=StrawberryConfig(
+            disable_field_suggestions=settings.fcgraph_env == "production",
+            scalar_map=SCALARS,
+        ),
+    )
+    documents.serve(schema._schema)
+    return schema, documents
+
+
+def sdl() -> str:
+    """The contract as this code has it, as text."""
+    return make(Settings())[0].as_str() + "\n"

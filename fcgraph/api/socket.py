@@ -1,0 +1,79 @@
+"""Websockets at /graphql: graphql-transport-ws, with frames held against the protocol before Strawberry sees them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, cast
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message as Frame
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
+
+from fcgraph.api.context import Context, Doors
+from fcgraph.api.schema import FcgraphSchema
+
+INVALID_FRAME = "Invalid message"
+TOO_BIG = 1009
+
+
+class StrictHandler(BaseGraphQLTransportWSHandler[Context, None]):
+    """Closes with 4400 on a frame that is none of the protocol's; subscribes only to what can be an operation."""
+
+    async def handle_message(self, message: Any) -> None:
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str) or not _is_fit(message):
+            await self.handle_invalid_message(INVALID_FRAME)
+            return
+        await super().handle_message(cast("Message", message))
+
+
+def _is_fit(message: dict[str, Any]) -> bool:
+    if message["type"] == "complete":
+        return isinstance(message.get("id"), str)
+    if message["type"] != "subscribe":
+        return True
+    payload = message.get("payload")
+    return (
+        isinstance(message.get("id"), str)
+        and isinstance(payload, dict)
+        and isinstance(payload.get("query"), str)
+        and isinstance(payload.get("variables"), dict | None)
+        and isinstance(payload.get("operationName"), str | None)
+    )
+
+
+class GraphQLSocket(GraphQL[Context, None]):
+    """The websocket side of the API."""
+
+    graphql_transport_ws_handler_class = StrictHandler
+
+    def __init__(self, doors: Doors, schema: FcgraphSchema) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            connection_init_wait_timeout=timedelta(seconds=doors.settings.websocket_init_seconds),
+            max_subscriptions_per_connection=doors.settings.subscriptions_max,
+        )
+        self._doors = doors
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
+        return Context(self._doors, uuid4().hex)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        bytes_max = self._doors.settings.body_max_bytes
+
+        async def measured() -> Frame:
+            message = await receive()
+            if message["type"] == "websocket.receive" and len(message.get("text") or "") > bytes_max:
+                await send({"type": "websocket.close", "code": TOO_BIG, "reason": "BODY_MAX_BYTES"})
+                return {"type": "websocket.disconnect", "code": TOO_BIG}
+            return message
+
+        await super().__call__(scope, measured, send)

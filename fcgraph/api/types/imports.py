@@ -1,0 +1,230 @@
+"""GraphQL types of imports and of what was kept: the job with its counts and totals, rejected records, conflicts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from fcgraph.api.context import Context, Info
+from fcgraph.api.pagination import Connection
+from fcgraph.api.scalars import BigInt
+from fcgraph.api.types.enums import ImportMode, ImportState, IntakeOutcome, RowProblemCode, SourceKind
+from fcgraph.api.types.payments import RecordSource
+from fcgraph.queries import imports as sql
+from fcgraph.queries.imports import RecordsAsked
+from fcgraph.queries.pages import PageAsked, cut, write_cursor
+
+Row = Any
+ZERO = Decimal(0)
+# Decimals shown when a control total was given in a currency that is not known here.
+UNKNOWN_SCALE = 2
+
+
+@strawberry.type(description="What became of every record read; `read` is the sum of the six outcomes.")
+class OutcomeCounts:
+    read: int
+    inserted: int
+    updated: int
+    duplicate: int
+    stale: int
+    conflict: int
+    rejected: int
+    suspicious: int
+
+
+@strawberry.type(description="The sums of a file in one currency, held against what its sender expected.")
+class ControlTotal:
+    currency: str
+    accepted: Decimal = strawberry.field(description="Of rows that are payments now, stored by this import or before.")
+    rejected: Decimal = strawberry.field(description="Of rows kept as rejected or in conflict, where readable.")
+    expected: Decimal | None
+    matches: bool | None = strawberry.field(description="accepted = expected; null when nothing was expected.")
+
+
+@strawberry.type(description="A field in which the stored payment and the incoming one differ.")
+class FieldChange:
+    field: str
+    stored: str | None
+    incoming: str | None
+
+
+@strawberry.type(description="What is wrong with a row.")
+class RowProblem:
+    column: str | None
+    code: RowProblemCode
+    message: str
+    value: str | None
+
+
+@strawberry.type(description="A CSV line or Kafka message that was rejected or is in conflict.")
+class IntakeRecord:
+    record_id: UUID
+    outcome: IntakeOutcome
+    source: RecordSource
+    problems: list[RowProblem]
+    differences: list[FieldChange]
+    transaction_id: UUID | None
+    raw: str = strawberry.field(description="As it came; bytes that are not UTF-8 are shown with backslashes.")
+    received_at: datetime
+    resolved_at: datetime | None
+    resolution: str | None
+
+    @staticmethod
+    def of(row: Row) -> IntakeRecord:
+        return IntakeRecord(
+            record_id=row["record_id"],
+            outcome=IntakeOutcome(row["outcome"]),
+            source=_source(row),
+            problems=[
+                RowProblem(
+                    column=p.get("column"), code=RowProblemCode(p["code"]), message=p["message"], value=p.get("value")
+                )
+                for p in row["problems"]
+            ],
+            differences=[
+                FieldChange(field=d["field"], stored=d.get("stored"), incoming=d.get("incoming"))
+                for d in row["differences"]
+            ],
+            transaction_id=row["transaction_id"],
+            raw=row["raw"].decode("utf-8", "backslashreplace"),
+            received_at=row["received_at"],
+            resolved_at=row["resolved_at"],
+            resolution=row["resolution"],
+        )
+
+
+def _source(row: Row) -> RecordSource:
+    kafka = row["kind"] == SourceKind.KAFKA.value
+    return RecordSource(
+        kind=SourceKind(row["kind"]),
+        import_id=row["import_id"],
+        line_number=BigInt(row["position"]) if row["kind"] == SourceKind.CSV.value else None,
+        topic=row["topic"],
+        partition=row["partition"] if kafka else None,
+        offset=BigInt(row["position"]) if kafka else None,
+    )
+
+
+async def intake_records(context: Context, asked: RecordsAsked, page: PageAsked) -> Connection[IntakeRecord]:
+    """A page of kept records."""
+    rows = await context.reader.fetch(sql.records(asked, page, viewer=context.viewer))
+    order = asked.order
+
+    def cursor(row: Row) -> str:
+        return write_cursor(order.kind, *(row[c.removeprefix("r.")] for c, _ in order.columns))
+
+    async def count() -> int:
+        counted: int = await context.reader.value(sql.records_count(asked, viewer=context.viewer))
+        return counted
+
+    return Connection(kept=cut(list(rows), page), node_of=IntakeRecord.of, cursor_of=cursor, count=count)
+
+
+@strawberry.type(description="One CSV file's way through. It survives the loss of any process.")
+class ImportJob:
+    row: strawberry.Private[Row]
+    import_id: UUID
+    file_name: str
+    sha256: str
+    size_bytes: BigInt
+    mode: ImportMode
+    dry_run: bool = strawberry.field(description="A dry run gives the same verdicts and writes no payment.")
+    state: ImportState
+    progress: float | None = strawberry.field(description="From 0 to 1; null while queued.")
+    counts: OutcomeCounts
+    ignored_columns: list[str] = strawberry.field(description="Columns of the file that are none of the seven.")
+    rejects_url: str | None = strawberry.field(
+        description="A CSV of the rows that were not taken: correct it and upload it as it is."
+    )
+    failure: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @strawberry.field(description="Sums per currency.")
+    async def control_totals(self, info: Info) -> list[ControlTotal]:
+        found = {r["currency"]: r for r in await info.context.loaders.import_totals(self.import_id)}
+        expected = self.row["expected_totals"] or {}
+        return [_control_total(code, found.get(code), expected.get(code)) for code in sorted({*found, *expected})]
+
+    @strawberry.field(description="The rows kept as rejected or in conflict, by line.")
+    async def records(
+        self,
+        info: Info,
+        outcome: list[IntakeOutcome] | None = None,
+        code: list[RowProblemCode] | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[IntakeRecord]:
+        asked = RecordsAsked(
+            outcomes=tuple(o.value for o in outcome) if outcome is not None else None,
+            codes=tuple(c.value for c in code) if code is not None else None,
+            import_id=self.import_id,
+        )
+        return await intake_records(info.context, asked, info.context.page(first, after))
+
+    @staticmethod
+    def of(row: Row) -> ImportJob:
+        return ImportJob(
+            row=row,
+            import_id=row["import_id"],
+            file_name=row["file_name"],
+            sha256=row["sha256"],
+            size_bytes=row["size_bytes"],
+            mode=ImportMode(row["mode"]),
+            dry_run=row["dry_run"],
+            state=ImportState(row["state"]),
+            progress=_progress(row),
+            counts=OutcomeCounts(
+                **{name: row[f"{name}_count"] for name in OutcomeCounts.__annotations__},
+            ),
+            ignored_columns=row["ignored_columns"],
+            rejects_url=f"/imports/{row['import_id']}/rejects.csv" if _kept_any(row) else None,
+            failure=row["failure"],
+            created_at=row["created_at"],
+            started_at=row["started_at"],
+            finished_at=row["finished_at"],
+        )
+
+
+def _progress(row: Row) -> float | None:
+    if row["state"] == ImportState.QUEUED.value:
+        return None
+    size: int = row["size_bytes"]
+    return min(1.0, row["done_bytes"] / size) if size else 1.0
+
+
+def _kept_any(row: Row) -> bool:
+    return bool(row["rejected_count"] or row["conflict_count"])
+
+
+def _control_total(code: str, found: Row | None, expected: str | None) -> ControlTotal:
+    accepted: Decimal = found["accepted"] if found is not None else ZERO
+    scale = found["minor_units"] if found is not None else None
+    wanted = Decimal(expected) if expected is not None else None
+    return ControlTotal(
+        currency=code,
+        accepted=accepted if found is not None else round(ZERO, UNKNOWN_SCALE),
+        rejected=found["rejected"] if found is not None else round(ZERO, UNKNOWN_SCALE),
+        expected=round(wanted, scale) if wanted is not None and scale is not None else wanted,
+        matches=None if wanted is None else accepted == wanted,
+    )
+
+
+async def import_jobs(context: Context, states: list[ImportState] | None, page: PageAsked) -> Connection[ImportJob]:
+    """A page of imports, newest first."""
+    wanted = [s.value for s in states] if states is not None else None
+    rows = await context.reader.fetch(sql.imports(wanted, page, viewer=context.viewer))
+
+    def cursor(row: Row) -> str:
+        return write_cursor(sql.IMPORTS_ORDER.kind, row["import_id"])
+
+    async def count() -> int:
+        counted: int = await context.reader.value(sql.imports_count(wanted, viewer=context.viewer))
+        return counted
+
+    return Connection(kept=cut(list(rows), page), node_of=ImportJob.of, cursor_of=cursor, count=count)

@@ -1,0 +1,175 @@
+"""GraphQL types of payments: the payment, where it came from, its history, and the filter."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from fcgraph.api.context import Info
+from fcgraph.api.pagination import Connection
+from fcgraph.api.scalars import BigInt
+from fcgraph.api.types.enums import Direction, PaymentStatus, SourceKind, SuspicionCode
+from fcgraph.queries import payments as sql
+from fcgraph.queries.pages import Kept, PageAsked, cut
+from fcgraph.queries.payments import Drill, PaymentsAsked
+
+if TYPE_CHECKING:
+    from fcgraph.api.types.users import User
+
+Row = Any
+Person = Annotated["User", strawberry.lazy("fcgraph.api.types.users")]
+
+
+@strawberry.type(description="Where a record came from: a line of an import, or a Kafka topic, partition and offset.")
+class RecordSource:
+    kind: SourceKind
+    import_id: UUID | None
+    line_number: BigInt | None
+    topic: str | None
+    partition: int | None
+    offset: BigInt | None
+
+    @staticmethod
+    def of(row: Row) -> RecordSource:
+        """From a row that has the columns of `columns.SOURCE`."""
+        return RecordSource(
+            kind=SourceKind(row["source_kind"]),
+            import_id=row["source_importId"],
+            line_number=row["source_lineNumber"],
+            topic=row["source_topic"],
+            partition=row["source_partition"],
+            offset=row["source_offset"],
+        )
+
+
+@strawberry.type(description="A state of a payment: revision 1 is the payment as first stored.")
+class PaymentRevision:
+    revision: int
+    status: PaymentStatus
+    source: RecordSource
+    recorded_at: datetime
+
+
+@strawberry.type(description="A payment, stored once by its transaction id.")
+class Payment:
+    transaction_id: UUID
+    sender_id: UUID
+    receiver_id: UUID
+    amount: Decimal = strawberry.field(description="At the currency's scale.")
+    currency: str
+    timestamp: datetime
+    status: PaymentStatus
+    is_suspicious: bool = strawberry.field(description="Whether there is any suspicion.")
+    suspicions: list[SuspicionCode]
+    recorded_at: datetime = strawberry.field(description="When it was stored here.")
+    source: RecordSource = strawberry.field(description="Where it first came from.")
+
+    @strawberry.field(description="Who sent it.")
+    async def sender(self, info: Info) -> Person:
+        return await _person(info, self.sender_id)
+
+    @strawberry.field(description="Who received it.")
+    async def receiver(self, info: Info) -> Person:
+        return await _person(info, self.receiver_id)
+
+    @strawberry.field(description="Every state it has had, the first one first.")
+    async def history(self, info: Info) -> list[PaymentRevision]:
+        return [
+            PaymentRevision(
+                revision=row["revision"],
+                status=PaymentStatus(row["status"]),
+                source=RecordSource.of(row),
+                recorded_at=row["recorded_at"],
+            )
+            for row in await info.context.loaders.history(self.transaction_id)
+        ]
+
+    @staticmethod
+    def of(row: Row) -> Payment:
+        """From a row that has the columns of `payments.VALUES_SQL`."""
+        return Payment(
+            transaction_id=row["transactionId"],
+            sender_id=row["senderId"],
+            receiver_id=row["receiverId"],
+            amount=row["amount"],
+            currency=row["currency"],
+            timestamp=row["timestamp"],
+            status=PaymentStatus(row["status"]),
+            is_suspicious=row["isSuspicious"],
+            suspicions=[SuspicionCode(code) for code in row["suspicions"]],
+            recorded_at=row["recordedAt"],
+            source=RecordSource.of(row),
+        )
+
+
+async def _person(info: Info, user_id: UUID) -> Person:
+    from fcgraph.api.types.users import User  # users have payments and payments have users
+
+    row = await info.context.loaders.user(user_id)
+    assert row is not None, "the database refuses payments of unknown users"
+    return User.of(row)
+
+
+@strawberry.input(description="All given conditions must hold. Days are inclusive at both ends, in the reporting zone.")
+class PaymentFilter:
+    start: date | None = None
+    end: date | None = None
+    statuses: list[PaymentStatus] | None = None
+    currencies: list[str] | None = None
+    min_amount: Decimal | None = None
+    max_amount: Decimal | None = None
+    is_suspicious: bool | None = None
+    user_id: UUID | None = strawberry.field(default=None, description="The sender or the receiver.")
+    import_id: UUID | None = strawberry.field(default=None, description="First stored by this import.")
+
+
+def payments_asked(given: PaymentFilter | None, direction: Direction | None = None) -> PaymentsAsked:
+    """The filter as the queries want it. Raises BadInput when its parts contradict each other."""
+    f = given or PaymentFilter()
+    found = PaymentsAsked(
+        direction=(direction or Direction.ANY).value,
+        start=f.start,
+        end=f.end,
+        statuses=tuple(s.value for s in f.statuses) if f.statuses is not None else None,
+        currencies=tuple(f.currencies) if f.currencies is not None else None,
+        min_amount=f.min_amount,
+        max_amount=f.max_amount,
+        is_suspicious=f.is_suspicious,
+        party_id=f.user_id,
+        import_id=f.import_id,
+    )
+    found.check()
+    return found
+
+
+def _connection(kept: Kept, count: Any) -> Connection[Payment]:
+    return Connection(
+        kept=kept,
+        node_of=Payment.of,
+        cursor_of=lambda row: sql.cursor_of(row["timestamp"], row["transactionId"]),  # type: ignore[index] # a record
+        count=count,
+    )
+
+
+async def all_payments(info: Info, asked: PaymentsAsked, page: PageAsked) -> Connection[Payment]:
+    """A page of everybody's payments."""
+    context = info.context
+    zone, viewer = context.settings.report_timezone, context.viewer
+    rows = await context.reader.fetch(sql.payments(asked, page, user_id=None, zone=zone, viewer=viewer))
+
+    async def count() -> int:
+        counted: int = await context.reader.value(sql.payments_count(asked, user_id=None, zone=zone, viewer=viewer))
+        return counted
+
+    return _connection(cut(list(rows), page), count)
+
+
+async def payments_of(info: Info, owner: Drill, asked: PaymentsAsked, page: PageAsked) -> Connection[Payment]:
+    """A page of one user's payments, or of one day and currency of his; read together with those of others."""
+    loaders = info.context.loaders
+    kept = await loaders.payments(owner, asked, page)
+    return _connection(kept, lambda: loaders.payments_count(owner, asked))

@@ -1,0 +1,116 @@
+"""GraphQL types of daily totals: rows per user, day and currency, their sum per currency, and what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from fcgraph.api.context import Info
+from fcgraph.api.pagination import Connection
+from fcgraph.api.scalars import BigInt
+from fcgraph.api.types.enums import PaymentStatus
+from fcgraph.api.types.payments import Payment, payments_of
+from fcgraph.queries.payments import Drill, PaymentsAsked
+from fcgraph.queries.totals import TotalsAsked, summary_of
+
+Row = Any
+
+
+@strawberry.type(description="What the totals rest on, so that a screenshot of them can be checked later.")
+class TotalsBasis:
+    start: date
+    end: date = strawberry.field(description="Inclusive.")
+    time_zone: str = strawberry.field(description="The zone whose days these are.")
+    statuses: list[PaymentStatus]
+    watermark: BigInt = strawberry.field(description="The last batch the answer has seen, in the order of commits.")
+
+
+@strawberry.type(description="One row per user, day and currency. No field ever adds two currencies.")
+class DailyTotal:
+    statuses: strawberry.Private[tuple[str, ...]]
+    user_id: UUID
+    day: date
+    currency: str
+    total_sent: Decimal
+    total_received: Decimal
+    sent_count: int
+    received_count: int
+
+    @strawberry.field(description="The payments this row adds up, newest first.")
+    async def payments(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Payment]:
+        owner = Drill(self.user_id, self.day, self.currency)
+        return await payments_of(info, owner, PaymentsAsked(statuses=self.statuses), info.context.page(first, after))
+
+
+@strawberry.type(description="A sum over one currency.")
+class CurrencyTotal:
+    currency: str
+    total_sent: Decimal
+    total_received: Decimal
+    sent_count: int
+    received_count: int
+
+
+@strawberry.type(description="Daily totals. The answer states its own basis.")
+class DailyTotals:
+    basis: TotalsBasis
+    rows: list[DailyTotal]
+    summary: list[CurrencyTotal] = strawberry.field(description="The rows added up per currency.")
+
+    @staticmethod
+    def of(asked: TotalsAsked, zone: str, watermark: int, rows: Sequence[Row]) -> DailyTotals:
+        """From rows with the columns of `columns.DAILY_TOTAL`."""
+        return DailyTotals(
+            basis=TotalsBasis(
+                start=asked.start,
+                end=asked.end,
+                time_zone=zone,
+                statuses=[PaymentStatus(s) for s in asked.statuses],
+                watermark=BigInt(watermark),
+            ),
+            rows=[
+                DailyTotal(
+                    statuses=asked.statuses,
+                    user_id=row["userId"],
+                    day=row["day"],
+                    currency=row["currency"],
+                    total_sent=row["totalSent"],
+                    total_received=row["totalReceived"],
+                    sent_count=row["sentCount"],
+                    received_count=row["receivedCount"],
+                )
+                for row in rows
+            ],
+            summary=[
+                CurrencyTotal(
+                    currency=s.currency,
+                    total_sent=s.total_sent,
+                    total_received=s.total_received,
+                    sent_count=s.sent_count,
+                    received_count=s.received_count,
+                )
+                for s in summary_of(rows)
+            ],
+        )
+
+
+def totals_asked(
+    start: date,
+    end: date,
+    statuses: Sequence[PaymentStatus] | None,
+    currency: str | None,
+    user_ids: Sequence[UUID] | None = None,
+) -> TotalsAsked:
+    """The arguments as the queries want them; without statuses only completed payments count."""
+    return TotalsAsked(
+        start=start,
+        end=end,
+        statuses=tuple(s.value for s in statuses) if statuses is not None else ("completed",),
+        currency=currency,
+        user_ids=tuple(user_ids) if user_ids is not None else None,
+    )

@@ -1,0 +1,78 @@
+"""GraphQL types of users and currencies."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from fcgraph.api.context import Info
+from fcgraph.api.pagination import Connection
+from fcgraph.api.types.enums import Direction, PaymentStatus
+from fcgraph.api.types.payments import Payment, PaymentFilter, payments_asked, payments_of
+from fcgraph.api.types.totals import DailyTotals, totals_asked
+from fcgraph.queries.payments import Drill
+
+Row = Any
+COMPLETED_ONLY = [PaymentStatus.COMPLETED]
+
+
+@strawberry.type(description="Somebody who sends or receives payments.")
+class User:
+    user_id: UUID
+    name: str
+    created_at: datetime
+
+    @strawberry.field(description="The user's payments, newest first.")
+    async def payments(
+        self,
+        info: Info,
+        direction: Direction | None = Direction.ANY,
+        filter: PaymentFilter | None = None,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> Connection[Payment]:
+        page = info.context.page(first, after, last, before)
+        return await payments_of(info, Drill(self.user_id), payments_asked(filter, direction), page)
+
+    @strawberry.field(description="What the user sent and received, per day and currency; both days inclusive.")
+    async def daily_totals(
+        self,
+        info: Info,
+        start: date,
+        end: date,
+        statuses: list[PaymentStatus] | None = COMPLETED_ONLY,
+        currency: str | None = None,
+    ) -> DailyTotals:
+        asked = totals_asked(start, end, statuses, currency)
+        watermark, rows = await info.context.loaders.daily_totals(self.user_id, asked)
+        return DailyTotals.of(asked, info.context.settings.report_timezone, watermark, rows)
+
+    @staticmethod
+    def of(row: Row) -> User:
+        """From a row that has the columns of `columns.USER`."""
+        return User(user_id=row["userId"], name=row["name"], created_at=row["createdAt"])
+
+
+@strawberry.type(description="A currency and the amount above which a payment in it is suspicious.")
+class Currency:
+    code: str
+    name: str
+    symbol: str | None
+    minor_units: int = strawberry.field(description="Decimals of an amount.")
+    suspicious_above: Decimal
+
+    @staticmethod
+    def of(row: Row) -> Currency:
+        return Currency(
+            code=row["code"],
+            name=row["name"],
+            symbol=row["symbol"],
+            minor_units=row["minor_units"],
+            suspicious_above=row["suspicious_above"],
+        )
