@@ -7,8 +7,9 @@ Everything it does not recognise goes to `records`, which alone can say what is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import compress
 from typing import NamedTuple
 
 from fcgraph.records import COLUMNS, CurrencyRule, instant_text
@@ -37,10 +38,11 @@ class Columns(NamedTuple):
     timestamp: Sequence[str]
     status: Sequence[str]
 
-    def only(self, keep: Sequence[int]) -> Columns:
-        """The rows with these indexes."""
+    def without(self, left_out: Collection[int]) -> Columns:
+        """All rows but those with these indexes."""
+        keep = [n not in left_out for n in range(len(self.transaction_id))]
         position, *texts = self
-        return Columns([position[n] for n in keep], *([text[n] for n in keep] for text in texts))
+        return Columns(tuple(compress(position, keep)), *(tuple(compress(text, keep)) for text in texts))
 
 
 class Parsed(NamedTuple):
@@ -48,6 +50,14 @@ class Parsed(NamedTuple):
 
     accepted: Columns
     rest: list[tuple[int, str]]
+
+    def moved(self, indexes: Collection[int], text: str) -> Parsed:
+        """The same with some accepted rows (by index) left to the rules as well. `text` is the block parsed."""
+        left_out = {n for n, _ in self.rest}
+        lines = text.split("\n")
+        numbers = [n for n in range(len(lines)) if n not in left_out]
+        more = [(numbers[n], lines[numbers[n]]) for n in indexes]
+        return Parsed(self.accepted.without(indexes), sorted(self.rest + more))
 
 
 EMPTY = Columns((), (), (), (), (), (), (), (), ())
@@ -87,18 +97,9 @@ class FastRows:
         values = list(zip(*found, strict=True))
         columns = Columns(positions, *(values[n] for n in self._order))
         if max(columns.timestamp)[:_SECONDS_END] >= self._latest:
-            return self._without_late(columns, rest, text)
+            late = {n for n, stamp in enumerate(columns.timestamp) if stamp[:_SECONDS_END] >= self._latest}
+            return Parsed(columns, rest).moved(late, text)
         return Parsed(columns, rest)
-
-    def _without_late(self, columns: Columns, rest: list[tuple[int, str]], text: str) -> Parsed:
-        """Leave rows that may be too far in the future to the rules."""
-        left_out = {n for n, _ in rest}
-        lines = text.split("\n")
-        indexes = [n for n in range(len(lines)) if n not in left_out]
-        late = {n for n, stamp in enumerate(columns.timestamp) if stamp[:_SECONDS_END] >= self._latest}
-        more = [(indexes[n], lines[indexes[n]]) for n in sorted(late)]
-        keep = [n for n in range(len(columns.timestamp)) if n not in late]
-        return Parsed(columns.only(keep), sorted(rest + more))
 
 
 def of_csv(header: Sequence[str | None], currencies: Mapping[str, CurrencyRule], latest: datetime) -> FastRows:

@@ -110,13 +110,14 @@ class Judge:
 
     def _learn(self, connection: Connection, user_ids: Iterable[str]) -> None:
         """Look up the users not known yet and remember those that exist."""
-        wanted = {user_id for user_id in user_ids if user_id in self._users or records.is_uuid(user_id)}
+        wanted = set(user_ids)
         asked = wanted - self._users
         if not asked:
             return
         if len(self._users) + len(asked) > self._known_users_max:
             self._users.clear()
             asked = wanted
+        asked = {user_id for user_id in asked if records.is_uuid(user_id)}
         statement = sa.text("SELECT user_id::text FROM users WHERE user_id = ANY(CAST(:ids AS uuid[]))")
         self._users.update(connection.scalars(statement, {"ids": "{" + ",".join(asked) + "}"}))
 
@@ -130,12 +131,8 @@ class Judge:
         unknown = named - self._users
         if not unknown:
             return parsed
-        bad = [
-            n
-            for n, (sender, receiver) in enumerate(zip(accepted.sender_id, accepted.receiver_id, strict=True))
-            if sender in unknown or receiver in unknown
-        ]
-        return _left_to_the_rules(parsed, bad, text)
+        pairs = enumerate(zip(accepted.sender_id, accepted.receiver_id, strict=True))
+        return parsed.moved({n for n, (sender, receiver) in pairs if sender in unknown or receiver in unknown}, text)
 
     def _odd_csv_rows(self, chunk: Chunk, parsed: Parsed, header: Header, line_max_bytes: int) -> list[Row]:
         """The rows the quick way did not take, taken apart. Blank lines are no rows."""
@@ -154,16 +151,6 @@ class Judge:
                 for row in rows
             ]
         return sorted(rows)
-
-
-def _left_to_the_rules(parsed: Parsed, bad: Sequence[int], text: str) -> Parsed:
-    lines = text.split("\n")
-    left = {n for n, _ in parsed.rest}
-    indexes = [n for n in range(len(lines)) if n not in left]
-    moved = [(indexes[n], lines[indexes[n]]) for n in bad]
-    gone = set(bad)
-    keep = [n for n in range(len(parsed.accepted.transaction_id)) if n not in gone]
-    return Parsed(parsed.accepted.only(keep), sorted(parsed.rest + moved))
 
 
 def _take_apart(line: int, raw: bytes, line_max_bytes: int) -> Row:

@@ -8,6 +8,7 @@ writers the order in which their transactions got hold of the id. In both cases 
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,8 @@ from fcgraph.records import COLUMNS, Outcome, PaymentRecord, Problem
 CODES = (Outcome.INSERTED, Outcome.UPDATED, Outcome.DUPLICATE, Outcome.STALE, Outcome.CONFLICT)
 _CODE = {outcome: code for code, outcome in enumerate(CODES)}
 _INSERTED = _CODE[Outcome.INSERTED]
+
+COPY_BLOCK = 1 << 20  # characters handed to COPY at a time
 
 _KNOWN = "SELECT transaction_id::text FROM {table} WHERE transaction_id = ANY(%s::uuid[])"
 _STORED = (
@@ -162,7 +165,7 @@ def _copy(cursor: Any, texts: Iterable[str], batch_id: int, table: str) -> None:
     rows = sorted(texts)
     if rows:
         lines = io.StringIO(f",{batch_id}\n".join([*rows, ""]))
-        cursor.copy_expert(f"COPY {table} ({', '.join(TEXT_COLUMNS)}) FROM STDIN WITH (FORMAT csv)", lines)
+        cursor.copy_expert(f"COPY {table} ({', '.join(TEXT_COLUMNS)}) FROM STDIN WITH (FORMAT csv)", lines, COPY_BLOCK)
 
 
 def _insert_one_by_one(cursor: Any, batch: Batch, bulk: dict[str, int], batch_id: int, table: str) -> list[int]:
@@ -319,27 +322,32 @@ def _keep(cursor: Any, batch: Batch, rows: Sequence[Kept], resolution: str | Non
     if not rows:
         return
     source = batch.source
-    import_id = source.import_id and str(source.import_id)
-    execute_values(
-        cursor,
-        "INSERT INTO intake_records (outcome, kind, import_id, topic_ref, partition, position, transaction_id, raw,"
-        " problems, differences, resolved_at, resolution) VALUES %s ON CONFLICT DO NOTHING",
-        [
-            (
-                outcome.value, source.kind, import_id, source.topic_ref, partition, position, transaction_id, raw,
-                problems_json(problems), differences, resolution, resolution,
-            )
-            for outcome, partition, position, transaction_id, raw, problems, differences in rows
-        ],
-        template="(%s, %s, %s::uuid, %s::int, %s::int, %s, %s::uuid, %s, %s::jsonb, %s::jsonb,"
-        " CASE WHEN %s::text IS NOT NULL THEN now() END, %s)",
-        page_size=1000,
-    )  # fmt: skip
+    shared = (source.kind, source.import_id, source.topic_ref, resolution and "now", resolution)
+    out = io.StringIO()
+    lines = csv.writer(out, lineterminator="\n")
+    for outcome, partition, position, transaction_id, raw, problems, differences in rows:
+        told = problems_json(problems)
+        lines.writerow((outcome, partition, position, transaction_id, "\\x" + raw.hex(), told, differences, *shared))
+    out.seek(0)
+    columns = (
+        "outcome, partition, position, transaction_id, raw, problems, differences, kind, import_id, topic_ref,"
+        " resolved_at, resolution"
+    )
+    # A chunk of a CSV is written exactly once. A message may come again, and must be kept once.
+    target = "intake_records" if source.kind == "CSV" else "kept"
+    if target == "kept":
+        cursor.execute("CREATE TEMP TABLE kept (LIKE intake_records INCLUDING DEFAULTS) ON COMMIT DROP")
+    cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN WITH (FORMAT csv)", out, COPY_BLOCK)
+    if target == "kept":
+        cursor.execute("INSERT INTO intake_records SELECT * FROM kept ORDER BY position ON CONFLICT DO NOTHING")
+        cursor.execute("DROP TABLE kept")
 
 
 def problems_json(problems: Sequence[Problem]) -> str:
     """Problems as they are stored: a JSON list of objects column, code, message, value. NUL cannot be stored."""
-    return json.dumps([problem._asdict() for problem in problems]).replace("\\u0000", "\\\\0")
+    return json.dumps([dict(zip(Problem._fields, problem, strict=True)) for problem in problems]).replace(
+        "\\u0000", "\\\\0"
+    )
 
 
 def _add(sums: dict[str, Decimal], currency: str | None, amount: Decimal | None) -> None:
