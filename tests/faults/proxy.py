@@ -1,0 +1,139 @@
+"""A TCP proxy that misbehaves on demand: cuts, stalls, half-closes, refuses, or loses the answer to a statement."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+
+CHUNK_BYTES = 65536
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: the peer sees a reset, as from a dead host's router
+
+
+class _Link:
+    """One client's connection and ours to the server."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.answers_lost = False
+        self.is_ripe = False  # has passed what must come before the answer to be lost
+
+    def cut(self) -> None:
+        for end in (self.client, self.server):
+            with contextlib.suppress(OSError):  # closed by its own side already
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+class Proxy:
+    """Listens on a free local port and forwards to `host:port` until told otherwise."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.cuts = 0
+        self._links: set[_Link] = set()
+        self._lock = threading.Lock()
+        self._refusing = False
+        self._needle: bytes | None = None
+        self._after = b""
+        self._flowing = threading.Event()
+        self._flowing.set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Reset every connection; new ones are welcome."""
+        with self._lock:
+            links, self._links = self._links, set()
+        for link in links:
+            link.cut()
+        self.cuts += len(links)
+
+    def refuse(self) -> None:
+        """Be away: reset every connection and every new one, until `welcome`."""
+        self._refusing = True
+        self.cut()
+
+    def welcome(self) -> None:
+        """Be back."""
+        self._refusing = False
+
+    def stall(self) -> None:
+        """Keep connections open and forward nothing, until `flow`."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Forward again what was held back."""
+        self._flowing.set()
+
+    def half_close(self) -> None:
+        """Tell every server that its client has finished, while the client still waits for an answer."""
+        with self._lock:
+            links = list(self._links)
+        for link in links:
+            with contextlib.suppress(OSError):  # gone meanwhile
+                link.server.shutdown(socket.SHUT_WR)
+
+    def lose_answer_to(self, needle: bytes, *, after: bytes = b"") -> None:
+        """Let the next message that contains `needle` through, and cut before its answer comes back.
+
+        Only on a connection that has sent `after` before: a COMMIT, say, of a transaction that wrote something.
+        """
+        self._after = after
+        self._needle = needle
+
+    @property
+    def answer_lost(self) -> bool:
+        """Whether the answer asked for has been lost."""
+        return self._needle is None
+
+    def close(self) -> None:
+        """End the proxy and its connections."""
+        self._listener.close()
+        self._flowing.set()
+        self.refuse()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
+            link = _Link(client, server)
+            with self._lock:
+                self._links.add(link)
+            if self._refusing:
+                self._drop(link)
+                continue
+            threading.Thread(target=self._pump, args=(link, client, server), daemon=True).start()
+            threading.Thread(target=self._pump, args=(link, server, client), daemon=True).start()
+
+    def _pump(self, link: _Link, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # one of the ends is gone, so is the other
+            while data := source.recv(CHUNK_BYTES):
+                self._flowing.wait()
+                if source is link.server and link.answers_lost:
+                    self._needle = None
+                    break
+                if source is link.client and self._needle is not None:
+                    link.answers_lost = link.is_ripe and self._needle in data
+                    link.is_ripe = link.is_ripe or self._after in data
+                target.sendall(data)
+        self._drop(link)
+
+    def _drop(self, link: _Link) -> None:
+        with self._lock:
+            known = link in self._links
+            self._links.discard(link)
+        if known:
+            link.cut()
+            self.cuts += link.answers_lost

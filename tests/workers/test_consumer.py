@@ -1,0 +1,97 @@
+"""The consumer end to end: messages become outcomes, bad ones are kept and stop nothing, offsets follow PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.waiting import until
+from tests.workers.account import Kept, account, kept, payments, positions
+from tests.workers.conftest import StartConsumer
+from tests.workers.topic import Topic, payment, value
+
+READY_SECONDS = 20
+
+BAD: list[tuple[str, bytes | None, tuple[str, ...]]] = [
+    ("null", None, ("INVALID_JSON",)),
+    ("nothing", b"", ("INVALID_JSON",)),
+    ("broken JSON", b'{"transaction_id": ', ("INVALID_JSON",)),
+    ("no object", b"[1, 2]", ("INVALID_JSON",)),
+    ("not UTF-8", b'{"status": "\xff\xfe"}', ("INVALID_ENCODING",)),
+    ("NUL", value(901).replace(b"USD", b"U\0D"), ("INVALID_ENCODING",)),
+    ("wrong type", value(902, status=7), ("INVALID_STATUS",)),
+    ("NaN", value(903, amount="NaN"), ("INVALID_AMOUNT",)),
+    ("missing key", json.dumps({k: v for k, v in payment(904).items() if k != "amount"}).encode(), ("MISSING_VALUE",)),
+    ("unknown user", value(905, sender_id="00000000-0000-0000-0000-00000000dead"), ("UNKNOWN_SENDER",)),
+    (
+        "several problems",
+        value(906, amount="-5.00", timestamp="invalid-timestamp", status="oops"),
+        ("NEGATIVE_AMOUNT", "INVALID_TIMESTAMP", "INVALID_STATUS"),
+    ),
+]
+
+
+def as_kept(partition: int, offset: int, bad: tuple[str, bytes | None, tuple[str, ...]]) -> Kept:
+    return Kept(partition, offset, bad[1] or b"", bad[2])
+
+
+def test_messages_become_payments_and_offsets_follow(
+    start_consumer: StartConsumer, topic: Topic, engine: Engine
+) -> None:
+    consumer = start_consumer()
+    consumer.wait_for("partitions_assigned", READY_SECONDS)
+    pending, completed = value(2, amount=15000, status="pending"), value(2, amount="15000.00")
+    topic.send([value(1), pending, completed, value(1), value(2)])
+    until(lambda: account(engine, topic.name).read == 5, READY_SECONDS)
+    until(topic.is_read, READY_SECONDS)
+    found = account(engine, topic.name)
+    # Partitions are read side by side, so the late `pending` may come before or after its `completed`.
+    assert (found.inserted, found.updated + found.stale + found.duplicate, found.conflict) == (2, 2, 1)
+    assert positions(engine) == {partition: n for partition, n in topic.committed().items() if n}
+    assert consumer.terminate(5) == 0
+    assert consumer.events("stopped")
+
+
+def test_every_kind_of_bad_message_is_kept_and_stops_nothing(
+    start_consumer: StartConsumer, topic: Topic, engine: Engine
+) -> None:
+    consumer = start_consumer()
+    consumer.wait_for("partitions_assigned", READY_SECONDS)
+    topic.send([found[1] for found in BAD], partition=1)
+    topic.send([value(1)], partition=1)
+    until(lambda: payments(engine) == 1, READY_SECONDS)
+    assert kept(engine) == [as_kept(1, offset, bad) for offset, bad in enumerate(BAD)]
+    until(topic.is_read, READY_SECONDS)
+    assert sum(line["count"] for line in consumer.events("poison_kept")) == len(BAD)
+    assert not any(bad[1].decode("latin-1") in consumer.text() for bad in BAD if bad[1]), "a raw row in the log"
+    assert consumer.is_running
+
+
+@pytest.mark.parametrize("where", ["first", "last", "only"])
+def test_poison_may_stand_anywhere_in_a_partition(
+    start_consumer: StartConsumer, topic: Topic, engine: Engine, where: str
+) -> None:
+    good: list[Any] = [] if where == "only" else [value(n) for n in range(1, 4)]
+    poison = b"{"
+    start_consumer().wait_for("partitions_assigned", READY_SECONDS)
+    topic.send([poison, *good] if where == "first" else [*good, poison], partition=0)
+    until(lambda: account(engine, topic.name).read == len(good) + 1, READY_SECONDS)
+    until(topic.is_read, READY_SECONDS)
+    assert payments(engine) == len(good)
+    assert kept(engine) == [Kept(0, 0 if where == "first" else len(good), poison, ("INVALID_JSON",))]
+
+
+def test_a_backlog_larger_than_a_slice_is_read_from_the_beginning(
+    start_consumer: StartConsumer, topic: Topic, engine: Engine, kafka: Any
+) -> None:
+    if kafka.kind == "apache":
+        topic.make()
+    topic.send(value(n) for n in range(1, 2501))
+    start_consumer(KAFKA_SLICE_MAX="200", KAFKA_COMMIT_EVERY="1000")
+    until(lambda: payments(engine) == 2500, READY_SECONDS)
+    until(topic.is_read, READY_SECONDS)
+    found = account(engine, topic.name)
+    assert (found.read, found.inserted) == (2500, 2500)

@@ -1,0 +1,120 @@
+"""The consumer killed, joined, set back; a topic made anew: nothing is lost, nothing doubled."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from fcgraph import db
+from tests.waiting import until
+from tests.workers.account import account, kept, payments
+from tests.workers.conftest import StartConsumer
+from tests.workers.topic import Topic, value
+
+READY_SECONDS = 20
+BACK_SECONDS = 15  # from a restart after a kill until messages are consumed again
+
+
+def test_killed_and_started_again_it_goes_on_where_it_was(
+    start_consumer: StartConsumer, topic: Topic, engine: Engine
+) -> None:
+    killed = start_consumer()
+    killed.wait_for("partitions_assigned", READY_SECONDS)
+    topic.send(value(n) for n in range(1, 401))
+    until(lambda: payments(engine) > 0, READY_SECONDS)
+    killed.kill()
+    topic.send(value(n) for n in range(401, 501))
+    started_at = time.monotonic()
+    start_consumer()
+    until(lambda: payments(engine) == 500, BACK_SECONDS)
+    assert time.monotonic() - started_at < BACK_SECONDS
+    until(topic.is_read, READY_SECONDS)
+    found = account(engine, topic.name)
+    assert (found.read, found.inserted) == (500, 500)
+
+
+@pytest.mark.parametrize("moment", ["messages-committed=kill", "messages-submitted=kill"])
+def test_killed_between_postgresql_and_kafka_nothing_is_counted_twice(
+    start_consumer: StartConsumer, topic: Topic, engine: Engine, moment: str
+) -> None:
+    killed = start_consumer(FCGRAPH_FAILPOINT=moment)
+    killed.wait_for("partitions_assigned", READY_SECONDS)
+    topic.send([*(value(n) for n in range(1, 101)), b"poison"])
+    assert killed.end() == -signal.SIGKILL
+    assert not any(topic.committed().values()), "offsets were committed before the kill"
+    start_consumer()
+    until(topic.is_read, BACK_SECONDS)
+    found = account(engine, topic.name)
+    assert (found.read, found.inserted, found.rejected) == (101, 100, 1)
+    assert (payments(engine), len(kept(engine))) == (100, 1)
+
+
+def test_offsets_set_back_change_nothing(start_consumer: StartConsumer, topic: Topic, engine: Engine) -> None:
+    first = start_consumer()
+    first.wait_for("partitions_assigned", READY_SECONDS)
+    topic.send([*(value(n) for n in range(1, 101)), b"poison", value(1, amount="1.00")])
+    until(lambda: account(engine, topic.name).read == 102, READY_SECONDS)
+    until(topic.is_read, READY_SECONDS)
+    before = (account(engine, topic.name), payments(engine), kept(engine))
+    assert first.terminate() == 0
+    until(lambda: topic.members() == 0, READY_SECONDS)
+    topic.set_back()
+    assert topic.lag().total == 102
+    start_consumer()
+    until(topic.is_read, READY_SECONDS)
+    assert (account(engine, topic.name), payments(engine), kept(engine)) == before
+
+
+def test_an_offset_without_an_account_in_postgresql_skips_nothing(
+    start_consumer: StartConsumer, topic: Topic, engine: Engine
+) -> None:
+    first = start_consumer()
+    first.wait_for("partitions_assigned", READY_SECONDS)
+    assert first.terminate() == 0
+    topic.send(value(n) for n in range(1, 41))
+    until(lambda: topic.members() == 0, READY_SECONDS)
+    topic.set_back(10)  # as another database's consumer has left it
+    start_consumer()
+    until(lambda: payments(engine) == 40, READY_SECONDS)
+
+
+def test_consumers_join_and_leave_under_load(start_consumer: StartConsumer, topic: Topic, engine: Engine) -> None:
+    first = start_consumer(KAFKA_SLICE_MAX="50")
+    first.wait_for("partitions_assigned", READY_SECONDS)
+    topic.send(value(n) for n in range(1, 1001))
+    second = start_consumer(KAFKA_SLICE_MAX="50")
+    second.wait_for("partitions_assigned", READY_SECONDS)
+    first.wait_for("partitions_assigned", READY_SECONDS, count=2)
+    topic.send(value(n) for n in range(1001, 3001))
+    until(lambda: first.events("batch_settled") and second.events("batch_settled"), READY_SECONDS)
+    assert second.terminate() == 0
+    topic.send(value(n) for n in range(3001, 4001))
+    until(lambda: payments(engine) == 4000, READY_SECONDS)
+    until(topic.is_read, READY_SECONDS)
+    found = account(engine, topic.name)
+    assert (found.read, found.inserted) == (4000, 4000)
+    assert first.is_running
+
+
+def test_a_topic_made_anew_is_a_new_account_and_is_read_from_its_beginning(
+    start_consumer: StartConsumer, topic: Topic, engine: Engine, kafka: Any
+) -> None:
+    if kafka.kind != "apache":
+        pytest.skip("the in-process broker cannot delete a topic")
+    consumer = start_consumer()
+    consumer.wait_for("partitions_assigned", READY_SECONDS)
+    topic.send(value(n) for n in range(1, 101))
+    until(topic.is_read, READY_SECONDS)
+    topic.delete()
+    topic.make()
+    topic.send(value(n) for n in range(101, 401))  # more than before: the old offsets are valid ones in the new topic
+    until(lambda: payments(engine) == 400, 2 * READY_SECONDS)
+    with db.read(engine) as connection:
+        topics = connection.scalar(sa.text("SELECT count(DISTINCT topic_id) FROM kafka_topics"))
+    assert topics == 2
+    assert consumer.is_running

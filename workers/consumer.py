@@ -1,0 +1,211 @@
+"""The Kafka edge: `python -m workers.consumer` turns the messages of a topic into outcomes, until it is told to stop.
+
+Kafka or PostgreSQL being away is waited for and said (`waiting_for_kafka`, `waiting_for_postgresql`). Exit codes: 0
+stopped by SIGTERM or SIGINT, 70 a bug (the log has it in full), 78 a setting is wrong and a restart will not help.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from threading import Event
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from quixstreams import Application
+from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, InvalidStoredOffset
+from quixstreams.exceptions import PartitionAssignmentError
+from quixstreams.kafka.exceptions import BaseKafkaException, KafkaBrokerUnavailableError
+from quixstreams.models.topics.exceptions import CreateTopicFailure, CreateTopicTimeout, TopicNotFoundError
+from sqlalchemy import Engine
+
+from fcgraph import db, intake, log, settings
+from fcgraph.errors import FcgraphError, SettingsError
+from fcgraph.settings import Settings
+from workers import kafka
+from workers.instance import instance_id
+from workers.sink import IntakeSink, TopicMadeAnew, first_line
+
+STOPPED, BUG, BAD_SETTING = 0, 70, 78  # 70 and 78 as in sysexits.h: EX_SOFTWARE, EX_CONFIG
+
+KAFKA_TROUBLE = (
+    BaseKafkaException,
+    CheckpointConsumerCommitError,
+    CreateTopicFailure,
+    CreateTopicTimeout,
+    KafkaBrokerUnavailableError,
+    KafkaException,
+    TopicNotFoundError,
+)
+
+
+class Consumer(Application):
+    """Quix's application, with the moments at which partitions come and go told to the sink.
+
+    Quix has no hook for them, so this overrides its two callbacks; the version is pinned and the tests rebalance.
+    """
+
+    def __init__(self, values: Settings, instance: str, sink: IntakeSink, stop: Event, cluster: Any) -> None:
+        self._sink = sink
+        self._stop = stop
+        self._request_timeout_seconds = values.kafka_request_timeout_seconds
+        super().__init__(
+            broker_address=values.kafka_broker,
+            consumer_group=values.kafka_consumer_group,
+            auto_offset_reset="earliest",
+            commit_every=values.kafka_commit_every,
+            commit_interval=values.kafka_commit_interval_seconds,
+            # An idle poll must end before the interval does, or a message waits for the poll after it.
+            consumer_poll_timeout=values.kafka_commit_interval_seconds / 4,
+            consumer_extra_config={
+                **kafka.client_config(),
+                "group.instance.id": instance,
+                "session.timeout.ms": int(values.kafka_session_timeout_seconds * 1000),
+                "heartbeat.interval.ms": int(values.kafka_session_timeout_seconds * 1000 / 4),
+            },
+            producer_extra_config=kafka.client_config(),
+            broker_availability_timeout=values.kafka_request_timeout_seconds,
+            # What goes wrong is raised, and said once where it is judged: `say_why_waiting`.
+            on_consumer_error=lambda error, message, logger: False,
+            on_processing_error=lambda error, row, logger: False,
+            topic_manager=kafka.topic_manager(values, cluster),
+            use_changelog_topics=False,
+            state_dir=values.data_dir / "consumer",
+            loglevel=None,
+        )
+        config = self._topic_manager.topic_config(num_partitions=values.kafka_partitions)
+        topic = self.topic(values.kafka_topic, value_deserializer="bytes", key_deserializer="bytes", config=config)
+        self.dataframe(topic).sink(sink)
+
+    def _setup_signal_handlers(self) -> None:
+        """Signals are ours: they also end the waiting before and after the application runs."""
+
+    def _on_assign(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
+        if self._stop.is_set():  # the signal came while the application was being set up
+            self.stop()
+        if topic_partitions:
+            committed = self._consumer.committed(topic_partitions, timeout=self._request_timeout_seconds)
+            self._sink.assigned(topic_partitions, committed)
+        super()._on_assign(consumer, topic_partitions)
+
+    def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
+        # Quix keeps what it has of lost partitions: their offsets, which it could not commit any more and would
+        # trip over when they are assigned again, and what the sink has gathered.
+        log.get(__name__).warning("partitions_lost", partitions=[tp.partition for tp in topic_partitions])
+        self._sink.discard()
+        self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]  # Quix's own
+        super()._on_lost(consumer, topic_partitions)
+
+
+class Stopper:
+    """Turns SIGTERM and SIGINT into an end of whatever goes on: the application's loop, or waiting."""
+
+    def __init__(self) -> None:
+        self.asked = Event()
+        self.application: Application | None = None
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def _on_signal(self, *_: object) -> None:
+        self.asked.set()
+        if self.application is not None:
+            self.application.stop()
+
+
+def consume(values: Settings, instance: str, stopper: Stopper) -> None:
+    """Consume until told to stop. Raises SettingsError, UnsupportedServer, and whatever is a bug."""
+    engine = db.make_engine(
+        values.database_url,
+        name="consumer",
+        pool_max=values.intake_lanes + 1,
+        statement_timeout_seconds=values.write_statement_timeout_seconds,
+        lock_timeout_seconds=values.intake_lock_timeout_seconds,
+    )
+    writer = intake.Writer(engine, values)
+    try:
+        while not stopper.asked.is_set():
+            try:
+                consume_once(values, instance, stopper, engine, writer)
+            except Exception as e:  # noqa: BLE001 a bug is raised again by the next line
+                say_why_waiting(e, values.waiting_retry_seconds)
+                writer.reset()
+                stopper.asked.wait(values.waiting_retry_seconds)
+    finally:
+        writer.close()
+        engine.dispose()
+
+
+def consume_once(values: Settings, instance: str, stopper: Stopper, engine: Engine, writer: intake.Writer) -> None:
+    """One life of the application: until told to stop, or until the first error."""
+    with db.read(engine) as connection:
+        db.check_version(connection)
+    admin = kafka.make_admin(values)
+    timeout_seconds = values.kafka_request_timeout_seconds
+    cluster = admin.list_topics(timeout=timeout_seconds)
+    sink = IntakeSink(
+        engine,
+        writer,
+        lambda: kafka.identify(admin, values.kafka_topic, timeout_seconds),
+        slice_max=values.kafka_slice_max,
+        check_seconds=values.kafka_topic_check_seconds,
+        retry_seconds=values.waiting_retry_seconds,
+    )
+    stopper.application = Consumer(values, instance, sink, stopper.asked, cluster)
+    try:
+        if not stopper.asked.is_set():
+            stopper.application.run()
+    finally:
+        stopper.application = None
+
+
+def say_why_waiting(error: Exception, retry_seconds: float) -> None:
+    """Log what is waited for after this error; raise it when waiting is no answer: it is a bug or a wrong setting."""
+    cause = error.__cause__ if isinstance(error, PartitionAssignmentError) and error.__cause__ else error
+    logger = log.get(__name__)
+    if is_fenced(cause):
+        raise SettingsError("KAFKA_INSTANCE_ID: another consumer has joined the group under the same name") from error
+    if isinstance(cause, InvalidStoredOffset | TopicMadeAnew):
+        logger.warning("topic_made_anew", reason=first_line(cause))
+    elif isinstance(cause, KAFKA_TROUBLE):
+        logger.warning("waiting_for_kafka", reason=first_line(cause), retry_seconds=retry_seconds)
+    elif db.may_pass(cause):
+        logger.warning("waiting_for_postgresql", reason=first_line(cause), retry_seconds=retry_seconds)
+    else:
+        raise error
+
+
+def is_fenced(error: BaseException) -> bool:
+    """Whether Kafka told us that another process joined the group under our name."""
+    found = error.error if isinstance(error, BaseKafkaException) else next(iter(error.args), None)
+    if not isinstance(found, KafkaError):
+        return False
+    if found.code() == KafkaError._FATAL:  # what a poll raises; the code underneath is only in its text
+        return "fenced" in found.str()
+    return found.code() in (KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID)
+
+
+def main() -> int:
+    """Run until stopped; see the module's docstring for the exit codes."""
+    try:
+        values = settings.current()
+    except SettingsError as e:
+        log.set_up("consumer")
+        log.get(__name__).error("bad_setting", reason=e.message)
+        return BAD_SETTING
+    log.set_up("consumer", level=values.log_level, fmt=values.log_format)
+    stopper = Stopper()
+    try:
+        with instance_id(values.kafka_consumer_group, values.kafka_instance_id) as instance:
+            consume(values, instance, stopper)
+    except FcgraphError as e:
+        log.get(__name__).error("bad_setting", reason=e.message)
+        return BAD_SETTING
+    except Exception:  # noqa: BLE001 the end of the process: logged in full, told by the exit code
+        log.get(__name__).exception("bug")
+        return BUG
+    log.get(__name__).info("stopped")
+    return STOPPED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""The sample sender: `python -m workers.producer` sends the lines of a file to the topic, byte for byte.
+
+Exit codes: 0 all delivered, 1 some were not (the count is said), 78 a setting or the file's name is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from confluent_kafka import KafkaException
+from quixstreams import Application
+from quixstreams.kafka import Producer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fcgraph import log, settings
+from fcgraph.errors import SettingsError
+from fcgraph.settings import Settings
+from workers import kafka
+
+DELIVERED, NOT_DELIVERED, BAD_SETTING = 0, 1, 78
+SAMPLE = Path(__file__).parent.parent / "seeds" / "sample_kafka_messages.jsonl"
+
+
+def lines_of(file: Path) -> Iterator[bytes]:
+    """The lines without their line feed; empty ones are not sent. Raises OSError."""
+    with file.open("rb") as lines:
+        for line in lines:
+            value = line.removesuffix(b"\n")
+            if value:
+                yield value
+
+
+def key_of(value: bytes) -> bytes | None:
+    """The payment's id, so that all messages about one payment go to one partition and keep their order."""
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return None  # sent all the same: what it is worth is for the intake to say
+    transaction_id = found.get("transaction_id") if isinstance(found, dict) else None
+    return transaction_id.lower().encode("utf-8", "replace") if isinstance(transaction_id, str) else None
+
+
+class Sending:
+    """Messages on their way: how many are delivered, how many are not."""
+
+    def __init__(self, producer: Producer, topic: str, progress: Progress, total: int) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._progress = progress
+        self._task = progress.add_task(f"to {topic}", total=total)
+        self._sent = 0
+        self.delivered = 0
+        self.reason = ""
+
+    @property
+    def failed(self) -> int:
+        """Messages that were sent and are not known to have arrived."""
+        return self._sent - self.delivered
+
+    def send(self, value: bytes) -> None:
+        """Queue a message, waiting for room."""
+        self._sent += 1
+        while True:
+            try:
+                self._producer.produce(self._topic, value, key_of(value), on_delivery=self._on_delivery)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+    def _on_delivery(self, error: Any, message: object) -> None:
+        if error is None:
+            self.delivered += 1
+            self._progress.advance(self._task)
+        else:
+            self.reason = error.str()
+
+
+def send(values: Settings, file: Path, topic: str, rate: float | None, progress: Progress) -> Sending:
+    """Send the file's lines, `rate` a second or as fast as it goes, and wait until each has arrived or failed.
+
+    Makes the topic when it is missing. Raises OSError for the file, KafkaException when Kafka is away at the start.
+    """
+    total = sum(1 for _ in lines_of(file))
+    application = make_application(values, topic)
+    started_at = time.monotonic()
+    with progress, application.get_producer() as producer:
+        sending = Sending(producer, topic, progress, total)
+        for n, value in enumerate(lines_of(file)):
+            if rate is not None:
+                while (early := started_at + n / rate - time.monotonic()) > 0:
+                    producer.poll(early)
+            sending.send(value)
+        producer.flush()
+    return sending
+
+
+def make_application(values: Settings, topic: str) -> Application:
+    """Quix's application with the topic made. Raises KafkaException."""
+    cluster = kafka.make_admin(values).list_topics(timeout=values.kafka_request_timeout_seconds)
+    manager = kafka.topic_manager(values, cluster)
+    application = Application(
+        broker_address=values.kafka_broker,
+        consumer_group=values.kafka_consumer_group,
+        producer_extra_config={
+            **kafka.client_config(),
+            "message.timeout.ms": int(values.kafka_delivery_timeout_seconds * 1000),
+        },
+        topic_manager=manager,
+        loglevel=None,
+    )
+    application.topic(topic, config=manager.topic_config(num_partitions=values.kafka_partitions))
+    return application
+
+
+def main(
+    file: Annotated[Path, typer.Option(help="The file whose lines are sent.")] = SAMPLE,
+    rate: Annotated[
+        float | None, typer.Option(help="Messages a second; without it as fast as it goes.", min=0.001)
+    ] = None,
+    topic: Annotated[str | None, typer.Option(help="The topic; KAFKA_TOPIC without it.")] = None,
+) -> None:
+    """Send the sample messages, or the lines of a file, to Kafka."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        values = settings.current()
+        log.set_up("producer", level=values.log_level, fmt=values.log_format)
+        name = topic or values.kafka_topic
+        sending = send(values, file, name, rate, Progress(*columns, console=console))
+    except (SettingsError, OSError) as e:
+        console.print(f"[red]{e}")
+        raise typer.Exit(BAD_SETTING) from None
+    except KafkaException as e:
+        console.print(f"[red]Kafka at KAFKA_BROKER does not answer: {e.args[0].str()}")
+        raise typer.Exit(NOT_DELIVERED) from None
+    console.print(f"{sending.delivered} delivered to {name}, {sending.failed} not")
+    if sending.failed:
+        console.print(f"[red]{sending.reason}")
+        raise typer.Exit(NOT_DELIVERED)
+
+
+if __name__ == "__main__":
+    typer.run(main)

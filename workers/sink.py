@@ -1,0 +1,195 @@
+"""Where consumed messages go: gathered into slices, handed to the intake, and all committed when `flush` returns.
+
+Quix commits the offsets after `flush`, so a message is forgotten by Kafka only once PostgreSQL has its outcome. What
+happens between the two, or on an error, is a message that comes again, and settling again changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from threading import Lock
+from uuid import uuid4
+
+import sqlalchemy as sa
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+from quixstreams.models import HeadersTuples
+from quixstreams.sinks import BaseSink, SinkBackpressureError
+from sqlalchemy import Engine
+
+from fcgraph import db, failpoints, intake, log
+from fcgraph.models import KafkaPosition
+from workers.kafka import TopicIdentity
+
+PLACES_SHOWN_MAX = 5  # of kept messages, in a log line; all of them are in intake_records
+
+
+class TopicMadeAnew(Exception):
+    """The topic is another one than it was when its partitions were assigned to us."""
+
+
+class IntakeSink(BaseSink):
+    """Gathers messages of one topic and writes them through the intake.
+
+    `identify` asks Kafka which topic this is. `add` is called by the polling thread, `flush` by it or, while
+    partitions are taken away, by another one: the lock is for a flush that Quix gave up waiting for.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: intake.Writer,
+        identify: Callable[[], TopicIdentity],
+        *,
+        slice_max: int,
+        check_seconds: float,
+        retry_seconds: float,
+    ) -> None:
+        super().__init__(on_client_connect_success=lambda: None)
+        self._engine = engine
+        self._writer = writer
+        self._identify = identify
+        self._slice_max = slice_max
+        self._check_seconds = check_seconds
+        self._retry_seconds = retry_seconds
+        self._lock = Lock()
+        self._log = log.get(__name__)
+        self._identity: TopicIdentity | None = None
+        self._topic_ref = 0
+        self._checked_at = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._slice: list[tuple[int, int, bytes | None]] = []
+        self._handed_in = 0
+        self._kept: list[tuple[int, int, tuple[str, ...]]] = []  # partition, offset, codes
+        self._failed: Exception | None = None
+        self._correlation_id = uuid4().hex
+
+    def assigned(self, partitions: Sequence[TopicPartition], committed: Sequence[TopicPartition]) -> None:
+        """Take over partitions: find the topic's account, and set where each is to be read from.
+
+        That is Kafka's committed offset, but never beyond what PostgreSQL has accounted for, and the beginning where
+        it has nothing: an offset that was remembered for a topic since made anew, or for another database, must
+        not make us skip a message. Raises KafkaException and database errors.
+        """
+        with self._lock:
+            self._identity = self._identify()
+            self._checked_at = time.monotonic()
+            with db.write(self._engine) as connection:
+                self._topic_ref = intake.topic_ref(connection, *self._identity)
+                found = connection.execute(
+                    sa.select(KafkaPosition.partition, KafkaPosition.next_offset).where(
+                        KafkaPosition.topic_ref == self._topic_ref
+                    )
+                )
+                accounted = {row.partition: row.next_offset for row in found}
+        offsets = {tp.partition: tp.offset for tp in committed}
+        for tp in partitions:
+            offset = min(offsets.get(tp.partition, OFFSET_BEGINNING), accounted.get(tp.partition, OFFSET_BEGINNING))
+            tp.offset = offset if offset >= 0 else OFFSET_BEGINNING
+        places = {tp.partition: tp.offset for tp in partitions}
+        self._log.info("partitions_assigned", topic_ref=self._topic_ref, offsets=places, **self._identity._asdict())
+
+    def add(
+        self,
+        value: bytes | None,
+        key: object,
+        timestamp: int,
+        headers: HeadersTuples,
+        topic: str,
+        partition: int,
+        offset: int,
+    ) -> None:
+        """Gather a message; hand a full slice to the intake, whose lanes write while we go on reading."""
+        if self._failed is not None:
+            return  # the next flush has Quix go back to where this began
+        self._slice.append((partition, offset, value))
+        if len(self._slice) < self._slice_max:
+            return
+        with self._lock:
+            try:
+                self._hand_in()
+            except Exception as e:
+                if not db.may_pass(e):
+                    raise
+                self._failed = e
+
+    def flush(self) -> None:
+        """Return when everything gathered is committed. Raises SinkBackpressureError while PostgreSQL is away.
+
+        After any error nothing is left gathered here: Quix reads it again from the last committed offset.
+        """
+        with self._lock:
+            started_at = time.monotonic()
+            try:
+                if self._failed is not None:
+                    raise self._failed
+                self._check_topic()
+                self._hand_in()
+                self._writer.drain()
+            except Exception as e:
+                self._discard()
+                if not db.may_pass(e):
+                    raise
+                self._log.warning("waiting_for_postgresql", reason=first_line(e), retry_seconds=self._retry_seconds)
+                raise SinkBackpressureError(self._retry_seconds) from e
+            failpoints.reach("messages-committed")
+            self._say_settled(time.monotonic() - started_at)
+            self._begin()
+
+    def discard(self) -> None:
+        """Forget what was gathered: its partitions are no longer ours."""
+        with self._lock:
+            self._discard()
+
+    def _discard(self) -> None:
+        self._writer.reset()
+        self._begin()
+
+    def on_paused(self) -> None:
+        """Another sink is away. We are the only one; a flush that failed has cleared up already."""
+
+    def _hand_in(self) -> None:
+        if not self._slice:
+            return
+        source = intake.Source("KAFKA", topic_ref=self._topic_ref)
+        batch = self._writer.submit_messages(self._slice, source, self._correlation_id)
+        self._handed_in += len(self._slice)
+        self._kept += [
+            (r.partition or 0, r.position, tuple(problem.code for problem in r.rejection.problems))
+            for r in batch.rejected
+        ]
+        self._slice = []
+        failpoints.reach("messages-submitted")
+
+    def _check_topic(self) -> None:
+        """A topic deleted and made anew causes no rebalance, and reading goes on in it where the old one was left."""
+        if time.monotonic() - self._checked_at < self._check_seconds:
+            return
+        identity = self._identify()
+        if identity != self._identity:
+            raise TopicMadeAnew(f"topic id {identity.topic_id}")
+        self._checked_at = time.monotonic()
+
+    def _say_settled(self, seconds: float) -> None:
+        if self._kept:
+            self._log.warning(
+                "poison_kept",
+                correlation_id=self._correlation_id,
+                count=len(self._kept),
+                codes=dict(Counter(code for _, _, codes in self._kept for code in codes)),
+                places=[f"{partition}:{offset}" for partition, offset, _ in self._kept[:PLACES_SHOWN_MAX]],
+            )
+        self._log.info(
+            "batch_settled",
+            correlation_id=self._correlation_id,
+            count=self._handed_in,
+            seconds=round(seconds, 3),
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """An error as a word in a log line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
