@@ -1,0 +1,166 @@
+"""A Kafka broker for one machine: Apache Kafka (KRaft, one node) or librdkafka's in-process broker, and which of them.
+
+Knows no topics: whoever asks for a missing one gets it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from fcgraph.embedded import kafka_jars, ports
+from fcgraph.embedded.process import Part
+from fcgraph.errors import FcgraphError
+
+Kind = Literal["apache", "in-process"]
+Wish = Literal["auto", "apache", "in-process"]
+
+HEAP = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]
+ANSWER_SECONDS = 2
+FORMAT_SECONDS = 60
+MEMORY_ONLY = (
+    "it keeps messages in memory only (at most 5 MiB a partition, oldest dropped) and forgets them when it ends"
+)
+# What is asked of a broker and the in-process one cannot give; tests that need it say so when they are left out.
+IN_PROCESS_LACKS = (
+    "messages and offsets that survive a restart of the broker",
+    "topics deleted and made anew (topic ids)",
+    "more than 5 MiB a partition",
+)
+
+
+class NoApacheKafka(FcgraphError):
+    """KAFKA_EMBEDDED=apache was asked for and it cannot be had; the message says why."""
+
+    code = "NO_APACHE_KAFKA"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which broker, and why not Apache Kafka when it is not."""
+
+    kind: Kind
+    reason: str | None = None
+
+    @property
+    def line(self) -> str:
+        """One line for a person."""
+        if self.kind == "apache":
+            return f"Apache Kafka {kafka_jars.version()} (KRaft)"
+        return f"librdkafka's in-process broker: {MEMORY_ONLY}" + (f" ({self.reason})" if self.reason else "")
+
+
+def choose(
+    wish: Wish, data_dir: Path, *, reach_seconds: float, download_seconds: float, say: Callable[[str], None]
+) -> Choice:
+    """Apache Kafka where Java and its jars can be had, else the in-process broker; or what was wished for.
+
+    Raises NoApacheKafka when that was the wish and it cannot be had.
+    """
+    if wish == "in-process":
+        return Choice("in-process", "KAFKA_EMBEDDED=in-process")
+    reason = kafka_jars.why_no_java() or kafka_jars.resolve(
+        data_dir, reach_seconds=reach_seconds, download_seconds=download_seconds, say=say
+    )
+    if reason is None:
+        return Choice("apache")
+    if wish == "apache":
+        raise NoApacheKafka(f"Apache Kafka cannot be had (KAFKA_EMBEDDED=apache): {reason}")
+    return Choice("in-process", reason)
+
+
+def apache_part(data_dir: Path, folder: Path, port: int, partitions: int) -> Part:
+    """Apache Kafka with its jars under `data_dir` and its messages in `folder`."""
+    folder = folder.absolute()
+    jars = f"{kafka_jars.folder(data_dir)}/*"
+    environment = {"PATH": os.environ.get("PATH", os.defpath)}
+    return Part(
+        name="kafka",
+        argv=["java", *HEAP, "-cp", jars, "kafka.Kafka", str(folder / "server.properties")],
+        environment=environment,
+        ready=lambda: answers(f"127.0.0.1:{port}"),
+        stop_seconds=30,
+        prepare=lambda: prepare_apache(folder, jars, port, partitions),
+    )
+
+
+def prepare_apache(folder: Path, jars: str, port: int, partitions: int) -> None:
+    """Write the configuration (ports may be others than last time) and format the storage, once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    properties = folder / "server.properties"
+    properties.write_text(server_properties(folder / "log", port, ports.free(), partitions))
+    if (folder / "log" / "meta.properties").exists():
+        return
+    cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    argv = ["java", *HEAP, "-cp", jars, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
+    if done.returncode != 0:
+        raise NoApacheKafka(f"Apache Kafka's storage cannot be formatted:\n{done.stdout}{done.stderr}")
+
+
+def server_properties(log: Path, port: int, controller_port: int, partitions: int) -> str:
+    """One node that is broker and controller, listening on this machine alone."""
+    return f"""\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={log}
+num.partitions={partitions}
+auto.create.topics.enable=true
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def in_process_part(folder: Path, environment: dict[str, str]) -> Part:
+    """librdkafka's broker in a process of its own. Its port is its own choice, told in `folder`/address."""
+    file = address_file(folder)
+
+    def forget() -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+
+    return Part(
+        name="kafka",
+        argv=[sys.executable, "-m", "fcgraph.embedded.in_process_broker", str(file)],
+        environment=environment,
+        ready=lambda: file.exists() and answers(file.read_text()),
+        stop_signal=signal.SIGTERM,
+        stop_seconds=5,
+        prepare=forget,
+    )
+
+
+def address_file(folder: Path) -> Path:
+    """Where the in-process broker writes `host:port`, once it listens."""
+    return folder.absolute() / "address"
+
+
+def answers(broker: str) -> bool:
+    """Whether the broker tells about its cluster."""
+    admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
+    try:
+        return bool(admin.list_topics(timeout=ANSWER_SECONDS).brokers)
+    except KafkaException:
+        return False

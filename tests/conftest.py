@@ -1,0 +1,127 @@
+"""What every test may ask for: a fresh migrated database, an emptied Redis, a Kafka topic of its own, settings for them.
+
+The servers start with the first test that needs them and are stopped at the end, also after a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine
+
+from fcgraph import db
+from fcgraph.embedded import kafka as embedded_kafka
+from fcgraph.embedded import postgres
+from fcgraph.settings import Settings
+from tests import services
+
+# Which Kafka to run on may be said from outside; nothing else of the developer's environment reaches a test.
+KAFKA_WISH = os.environ.get("KAFKA_EMBEDDED", "auto")
+CLEAN = services.clean_environment()
+for name in set(os.environ) - set(CLEAN):
+    del os.environ[name]
+
+kafka_choice = pytest.StashKey[embedded_kafka.Choice]()
+needs_apache = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[needs_apache] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which Kafka the tests ran on and, when it was the in-process broker, what it left untested."""
+    choice = config.stash.get(kafka_choice, None)
+    terminalreporter.section("Kafka")
+    if choice is None:
+        terminalreporter.line("no test needed it")
+        return
+    terminalreporter.line(choice.line)
+    if choice.kind == "in-process":
+        terminalreporter.line("NOT TESTED: " + "; ".join(embedded_kafka.IN_PROCESS_LACKS))
+        for test in config.stash[needs_apache]:
+            terminalreporter.line(f"NOT RUN: {test}")
+
+
+@pytest.fixture(scope="session")
+def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of the session's PostgreSQL, which has the template database. fsync is off."""
+    with services.postgres_server(tmp_path_factory.mktemp("postgres")) as port:
+        services.make_template(port)
+        yield port
+
+
+@pytest.fixture
+def database_url(postgres_port: int) -> Iterator[str]:
+    """A fresh database: migrated, with the seeds' users and currencies, without payments."""
+    database = f"test_{uuid.uuid4().hex}"
+    services.copy_template(postgres_port, database)
+    yield postgres.url(postgres_port, database)
+    services.drop_database(postgres_port, database)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on the fresh database."""
+    made = db.make_engine(database_url, name="tests", pool_max=8)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with services.redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The address of an emptied Redis."""
+    with Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Kafka]:
+    """The session's Kafka: `.address`, and `.kind` "apache" or "in-process"."""
+    assert KAFKA_WISH in ("auto", "apache", "in-process"), "KAFKA_EMBEDDED"
+    choice = services.choose_kafka(KAFKA_WISH)
+    pytestconfig.stash[kafka_choice] = choice
+    with services.kafka_server(tmp_path_factory.mktemp("kafka"), choice) as server:
+        yield server
+
+
+@pytest.fixture
+def apache_kafka(kafka: services.Kafka, request: pytest.FixtureRequest) -> services.Kafka:
+    """The session's Kafka for a test that the in-process broker cannot serve; without Apache Kafka the summary names it."""
+    if kafka.kind != "apache":
+        request.config.stash[needs_apache].append(request.node.nodeid)
+        pytest.skip("needs Apache Kafka")
+    return kafka
+
+
+@pytest.fixture
+def kafka_topic() -> str:
+    """The name of a topic that is not there yet."""
+    return f"transactions-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, kafka: services.Kafka, kafka_topic: str, tmp_path: Path) -> Settings:
+    """Settings for all of the above, with folders of its own. `services.environment` makes an environment of them."""
+    return Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        kafka_broker=kafka.address,
+        kafka_topic=kafka_topic,
+        kafka_consumer_group=f"{kafka_topic}-consumers",
+        reports_dir=tmp_path / "reports",
+        uploads_dir=tmp_path / "uploads",
+        data_dir=tmp_path / "data",
+    )
