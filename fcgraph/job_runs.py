@@ -13,6 +13,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import DBAPIError
 
 from fcgraph import db, log
@@ -68,7 +69,7 @@ def last_runs(connection: Connection) -> list[LastRun]:
     """The latest run of each job, by name."""
     latest = (
         sa.select(JobRun.job, JobRun.state, JobRun.detail, JobRun.started_at, JobRun.finished_at)
-        .distinct(JobRun.job)
+        .ext(distinct_on(JobRun.job))
         .order_by(JobRun.job, JobRun.started_at.desc())
     )
     return [LastRun(*row) for row in connection.execute(latest)]

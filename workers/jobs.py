@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import structlog
@@ -16,6 +17,7 @@ from sqlalchemy import Engine
 from fcgraph import csv_imports, db, job_runs, log, queue, reports, settings
 from fcgraph.errors import FcgraphError
 from fcgraph.files import Files
+from fcgraph.job_runs import Run
 from fcgraph.settings import Settings
 
 DUE_REPORTS_JOB_ID = "due-reports"
@@ -23,50 +25,47 @@ DUE_REPORTS_JOB_ID = "due-reports"
 logger = log.get(__name__)
 
 
+class Work(NamedTuple):
+    """What a job works with. The engine has no pool: jobs are forks. `run` is kept when the scheduler fires the job."""
+
+    given: Settings
+    engine: Engine
+    correlation_id: str
+    run: Run | None
+
+
 def run_import(import_id: str) -> None:
     """Bring an accepted CSV file through the intake, from where it was left."""
-    with _job("run_import") as (given, engine, _):
-        csv_imports.run(engine, Files(given.uploads_dir), UUID(import_id), given)
+    with _work("run_import") as work:
+        csv_imports.run(work.engine, Files(work.given.uploads_dir), UUID(import_id), work.given)
 
 
 def run_report(period: str) -> None:
     """Make the report of one month."""
-    with _job("run_report") as (given, engine, correlation_id):
-        reports.generate(
-            engine,
-            Files(given.reports_dir),
-            period,
-            time_zone=given.report_timezone,
-            now=datetime.now(UTC),
-            correlation_id=correlation_id,
-        )
+    with _work("run_report") as work:
+        _generate(work, period, datetime.now(UTC))
 
 
 def run_due_reports() -> None:
     """Make the report of the previous month and of every month that was missed; remove what killed ones left."""
-    with _job("run_due_reports", scheduled=True) as (given, engine, correlation_id):
+    with _work("run_due_reports", scheduled=True) as work:
         now = datetime.now(UTC)
-        files = Files(given.reports_dir)
-        reports.sweep(engine, files, drafts_older_than_seconds=given.draft_kept_seconds)
-        with db.read(engine) as connection:
-            periods = reports.due_periods(connection, time_zone=given.report_timezone, now=now)
-        for period in periods:
-            reports.generate(
-                engine,
-                files,
-                period,
-                time_zone=given.report_timezone,
-                now=now,
-                correlation_id=correlation_id,
-            )
+        files = Files(work.given.reports_dir)
+        reports.sweep(work.engine, files, drafts_older_than_seconds=work.given.draft_kept_seconds)
+        with db.read(work.engine) as connection:
+            periods = reports.due_periods(connection, time_zone=work.given.report_timezone, now=now)
+        made = [_generate(work, period, now) for period in periods]
+        _tell(work, ", ".join(f"{m.period} v{m.version}{' unchanged' if m.unchanged else ''}" for m in made))
 
 
 def sweep_imports() -> None:
     """Wake workers for imports that wait without a job or whose worker died; remove half-written uploads."""
-    with _job("sweep_imports", scheduled=True) as (given, engine, _):
-        for import_id in csv_imports.due(engine, given.import_lease_seconds):
-            queue.enqueue_import(given.redis_url, import_id)
-        Files(given.uploads_dir).sweep(given.draft_kept_seconds)
+    with _work("sweep_imports", scheduled=True) as work:
+        due = csv_imports.due(work.engine, work.given.import_lease_seconds)
+        for import_id in due:
+            queue.enqueue_import(work.given.redis_url, import_id)
+        Files(work.given.uploads_dir).sweep(work.given.draft_kept_seconds)
+        _tell(work, f"{len(due)} due")
 
 
 def sweep_reports() -> None:
@@ -74,22 +73,39 @@ def sweep_reports() -> None:
 
     So a killed worker, a full disk at midnight, or a Redis that forgot everything costs minutes, not a day.
     """
-    with _job("sweep_reports", scheduled=True) as (given, engine, _):
-        now = datetime.now(UTC)
-        with db.read(engine) as connection:
-            midnight = reports.last_midnight(now, given.report_timezone)
-            if job_runs.started_since(connection, "run_due_reports", midnight, state="SUCCEEDED"):
-                return
-            if job_runs.started_since(
-                connection, "run_due_reports", now - timedelta(seconds=given.report_retry_seconds)
-            ):
-                return
-        queue.enqueue(given.redis_url, queue.RUN_DUE_REPORTS, job_id=DUE_REPORTS_JOB_ID)
+    with _work("sweep_reports", scheduled=True) as work:
+        if _reports_are_owed(work):
+            queue.enqueue(work.given.redis_url, queue.RUN_DUE_REPORTS, job_id=DUE_REPORTS_JOB_ID)
+            _tell(work, "enqueued")
+
+
+def _reports_are_owed(work: Work) -> bool:
+    now = datetime.now(UTC)
+    midnight = reports.last_midnight(now, work.given.report_timezone)
+    lately = now - timedelta(seconds=work.given.report_retry_seconds)
+    with db.read(work.engine) as connection:
+        ended_well = job_runs.started_since(connection, "run_due_reports", midnight, state="SUCCEEDED")
+        return not ended_well and not job_runs.started_since(connection, "run_due_reports", lately)
+
+
+def _generate(work: Work, period: str, now: datetime) -> reports.Generated:
+    return reports.generate(
+        work.engine,
+        Files(work.given.reports_dir),
+        period,
+        time_zone=work.given.report_timezone,
+        now=now,
+        correlation_id=work.correlation_id,
+    )
+
+
+def _tell(work: Work, detail: str) -> None:
+    if work.run is not None:
+        work.run.detail = detail
 
 
 @contextmanager
-def _job(name: str, *, scheduled: bool = False) -> Iterator[tuple[Settings, Engine, str]]:
-    """What a job needs; its run is recorded when the scheduler fires it. Engine without a pool: jobs are forks."""
+def _work(name: str, *, scheduled: bool = False) -> Iterator[Work]:
     given = settings.current()
     if not structlog.is_configured():  # a plain `rq worker` set up no logs
         log.set_up("worker", level=given.log_level, fmt=given.log_format)
@@ -98,10 +114,11 @@ def _job(name: str, *, scheduled: bool = False) -> Iterator[tuple[Settings, Engi
     engine = db.make_engine(given.database_url, name=name)
     try:
         if scheduled:
-            with job_runs.recorded(engine, name, correlation_id=correlation_id, kept_max=given.job_runs_kept_max):
-                yield given, engine, correlation_id
+            kept_max = given.job_runs_kept_max
+            with job_runs.recorded(engine, name, correlation_id=correlation_id, kept_max=kept_max) as run:
+                yield Work(given, engine, correlation_id, run)
         else:
-            yield given, engine, correlation_id
+            yield Work(given, engine, correlation_id, None)
     except FcgraphError as e:
         logger.error("job_refused", code=e.code, reason=e.message)
         raise

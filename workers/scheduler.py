@@ -17,7 +17,7 @@ import redis
 import rq_scheduler
 from rq.job import Job
 
-from fcgraph import log, queue, reports, settings
+from fcgraph import failpoints, log, queue, reports, settings
 from fcgraph.errors import SettingsError
 from fcgraph.settings import Settings
 from workers.jobs import DUE_REPORTS_JOB_ID
@@ -108,7 +108,9 @@ class Scheduler(rq_scheduler.Scheduler):  # type: ignore[misc] # ships no types
         queue.put(
             self.queue_class(self.queue_name, connection=self.connection), planned.function, job_id=planned.job_id
         )
+        failpoints.reach("scheduler-fired")
         self.connection.zrem(self.scheduled_jobs_key, entry_id)
+        failpoints.reach("scheduler-entry-removed")
         logger.debug("job_fired", job_id=planned.job_id)
 
 

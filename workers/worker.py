@@ -10,6 +10,7 @@ import sys
 import threading
 from types import FrameType
 
+import redis
 import rq
 from redis import Redis
 
@@ -44,6 +45,14 @@ class Worker(rq.Worker):
         self._stopping.set()
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call] # rq leaves it untyped
 
+    def teardown(self) -> None:
+        try:
+            super().teardown()  # type: ignore[no-untyped-call] # rq leaves it untyped
+        except redis.RedisError as e:
+            logger.warning("worker_left_without_word", reason=type(e).__name__)  # its key expires by itself
+            if self.pubsub_thread is not None:
+                self.pubsub_thread.stop()
+
 
 def work(given: Settings) -> None:
     """Run jobs until told to stop."""
@@ -53,8 +62,14 @@ def work(given: Settings) -> None:
             signal.signal(stop_signal, lambda *_: stopping.set())
         if not wait_for_redis(given.redis_url, stopping, given.waiting_retry_seconds):
             break
-        logger.info("worker_started")
-        Worker(given, stopping).work(logging_level=given.log_level)
+        try:
+            worker = Worker(given, stopping)
+            logger.info("worker_started", name=worker.name)
+            worker.work(logging_level=given.log_level)
+        except redis.RedisError as e:
+            logger.warning("redis_lost", reason=type(e).__name__)
+        if not stopping.is_set():  # RQ gave up on something it did not expect, and told it
+            stopping.wait(given.waiting_retry_seconds)
     logger.info("worker_stopped")
 
 
