@@ -1,4 +1,4 @@
-"""What every test may ask for: a fresh migrated database, an emptied Redis, a Kafka topic of its own, settings for them.
+"""What every test may ask for: a fresh migrated database, an emptied Redis, a Kafka topic of its own, settings.
 
 The servers start with the first test that needs them and are stopped at the end, also after a failure.
 """
@@ -90,8 +90,7 @@ def redis_url(redis_server: str) -> str:
 @pytest.fixture(scope="session")
 def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Kafka]:
     """The session's Kafka: `.address`, and `.kind` "apache" or "in-process"."""
-    assert KAFKA_WISH in ("auto", "apache", "in-process"), "KAFKA_EMBEDDED"
-    choice = services.choose_kafka(KAFKA_WISH)
+    choice = services.choose_kafka(Settings.model_validate({"kafka_embedded": KAFKA_WISH}))
     pytestconfig.stash[kafka_choice] = choice
     with services.kafka_server(tmp_path_factory.mktemp("kafka"), choice) as server:
         yield server
@@ -99,7 +98,7 @@ def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def apache_kafka(kafka: services.Kafka, request: pytest.FixtureRequest) -> services.Kafka:
-    """The session's Kafka for a test that the in-process broker cannot serve; without Apache Kafka the summary names it."""
+    """The session's Kafka for what the in-process broker cannot do; without Apache Kafka the summary names the test."""
     if kafka.kind != "apache":
         request.config.stash[needs_apache].append(request.node.nodeid)
         pytest.skip("needs Apache Kafka")

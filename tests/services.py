@@ -1,10 +1,11 @@
-"""The real PostgreSQL, Redis and Kafka that the tests run on: started by what `up` starts them with, stopped at the end.
+"""The real PostgreSQL, Redis and Kafka that the tests run on, started by what `up` starts them with.
 
 No test is here and no fixture; those are in conftest.py.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -78,15 +79,14 @@ def kafka_server(folder: Path, choice: kafka.Choice) -> Iterator[Kafka]:
             yield Kafka(kafka.address_file(folder / "kafka").read_text(), "in-process")
 
 
-def choose_kafka(wish: kafka.Wish) -> kafka.Choice:
+def choose_kafka(given: Settings) -> kafka.Choice:
     """The same choice that `up` makes, with the jars that it keeps."""
-    limits = Settings()
     return kafka.choose(
-        wish,
+        given.kafka_embedded,
         ROOT / ".fcgraph",
-        reach_seconds=limits.maven_reach_seconds,
-        download_seconds=limits.maven_download_seconds,
-        say=lambda line: print(line, file=sys.stderr),
+        reach_seconds=given.maven_reach_seconds,
+        download_seconds=given.maven_download_seconds,
+        say=logging.getLogger(__name__).warning,
     )
 
 

@@ -26,7 +26,8 @@ from fcgraph.errors import FcgraphError
 Kind = Literal["apache", "in-process"]
 Wish = Literal["auto", "apache", "in-process"]
 
-HEAP = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]
+LOG_CONFIGURATION = Path(__file__).with_name("kafka_log4j2.properties")
+JAVA = ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={LOG_CONFIGURATION}"]
 ANSWER_SECONDS = 2
 FORMAT_SECONDS = 60
 MEMORY_ONLY = (
@@ -87,7 +88,7 @@ def apache_part(data_dir: Path, folder: Path, port: int, partitions: int) -> Par
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
     return Part(
         name="kafka",
-        argv=["java", *HEAP, "-cp", jars, "kafka.Kafka", str(folder / "server.properties")],
+        argv=[*JAVA, "-cp", jars, "kafka.Kafka", str(folder / "server.properties")],
         environment=environment,
         ready=lambda: answers(f"127.0.0.1:{port}"),
         stop_seconds=30,
@@ -103,7 +104,7 @@ def prepare_apache(folder: Path, jars: str, port: int, partitions: int) -> None:
     if (folder / "log" / "meta.properties").exists():
         return
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    argv = ["java", *HEAP, "-cp", jars, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+    argv = [*JAVA, "-cp", jars, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
     if done.returncode != 0:
         raise NoApacheKafka(f"Apache Kafka's storage cannot be formatted:\n{done.stdout}{done.stderr}")

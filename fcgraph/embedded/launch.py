@@ -1,6 +1,7 @@
-"""Becomes another program, after what must happen between fork and exec: run as `python launch.py [OPTIONS] PROGRAM ARGS`.
+"""Becomes another program, after what must happen before it: `python launch.py [OPTIONS] PROGRAM ARGS`.
 
-Dies with its parent on Linux, and gives up root for a server that refuses it. Standard library alone, so that it starts at once.
+Dies with its parent on Linux, and gives up root for a server that refuses it. The standard library alone is imported,
+so that it starts at once.
 """
 
 from __future__ import annotations
