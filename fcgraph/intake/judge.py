@@ -38,6 +38,8 @@ class Judge:
 
     def csv(self, chunk: Chunk, header: Header, source: Source, correlation_id: str, line_max_bytes: int) -> Batch:
         """Judge a chunk of a CSV file."""
+        if header.columns[-1] == "amount":
+            chunk = _cut_row_aside(chunk)
         with db.read(self._engine) as connection:
             reference, latest = self._reference(connection)
             fast = self._format(header.columns, reference, latest)
@@ -143,14 +145,20 @@ class Judge:
             line = chunk.lines[n]
             raw = chunk.raw_of.get(line) or text.encode("latin-1")
             rows.append(_take_apart(line, raw, line_max_bytes))
-        cut = chunk.unterminated_line
-        if cut is not None and header.columns[-1] == "amount":
-            message = "the file ends within this line: without a line end nobody can tell whether the amount is whole"
-            rows = [
-                row if row.line != cut or row.raw.endswith(b'"') else row._replace(fields=None, problem=message)
-                for row in rows
-            ]
         return sorted(rows)
+
+
+def _cut_row_aside(chunk: Chunk) -> Chunk:
+    """A file that ends within an amount: 25 may be half of 250.00, so the row is no row. A closing quote tells."""
+    line = chunk.unterminated_line
+    if line is None or not chunk.lines or chunk.lines[-1] != line:
+        return chunk
+    before, _, text = chunk.text.rpartition("\n")
+    raw = chunk.raw_of.get(line) or text.encode("latin-1")
+    if raw.endswith(b'"') or not raw.strip():
+        return chunk
+    message = "the file ends within this line: without a line end nobody can tell whether the amount is whole"
+    return chunk._replace(text=before, lines=chunk.lines[:-1], odd=[*chunk.odd, Row(line, raw, None, message)])
 
 
 def _take_apart(line: int, raw: bytes, line_max_bytes: int) -> Row:

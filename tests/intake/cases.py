@@ -1,0 +1,235 @@
+"""The one table of good and bad rows. VALUES run through both doors; LINES and MESSAGES through theirs."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from fcgraph.records import COLUMNS
+
+USER = "00000000-0000-0000-0000-00000000000{}"
+GOOD: dict[str, str] = {
+    "transaction_id": "a1b2c3d4-e5f6-7a8b-9c0d-000000000001",
+    "sender_id": USER.format(1),
+    "receiver_id": USER.format(2),
+    "amount": "250.00",
+    "currency": "USD",
+    "timestamp": "2025-05-01T12:00:00Z",
+    "status": "completed",
+}
+HEADER = ",".join(COLUMNS)
+STRANGER = "99999999-9999-4999-8999-999999999999"
+
+
+class Value(NamedTuple):
+    """One column of a good row replaced; `codes` are the problems expected, none when the row is good."""
+
+    column: str
+    text: str
+    codes: tuple[str, ...] = ()
+    canonical: str | None = None
+
+
+VALUES: tuple[Value, ...] = (
+    # ids
+    Value("transaction_id", "A1B2C3D4-E5F6-7A8B-9C0D-000000000001", (), GOOD["transaction_id"]),
+    Value("transaction_id", "a1B2c3d4-e5f6-7a8b-9c0d-000000000001", (), GOOD["transaction_id"]),
+    Value("transaction_id", "invalid-uuid", ("INVALID_UUID",)),
+    Value("transaction_id", "{a1b2c3d4-e5f6-7a8b-9c0d-000000000001}", ("INVALID_UUID",)),
+    Value("transaction_id", "a1b2c3d4e5f67a8b9c0d000000000001", ("INVALID_UUID",)),
+    Value("transaction_id", "urn:uuid:a1b2c3d4-e5f6-7a8b-9c0d-000000000001", ("INVALID_UUID",)),
+    Value("transaction_id", " a1b2c3d4-e5f6-7a8b-9c0d-000000000001", ("INVALID_UUID",)),
+    Value("transaction_id", "a1b2c3d4-e5f6-7a8b-9c0d-00000000000g", ("INVALID_UUID",)),
+    Value("transaction_id", "a1b2c3d4-e5f6-7a8b-9c0d-00000000000\u0661", ("INVALID_UUID",)),
+    Value("transaction_id", "", ("MISSING_VALUE",)),
+    Value("transaction_id", "   ", ("MISSING_VALUE",)),
+    Value("sender_id", STRANGER, ("UNKNOWN_SENDER",)),
+    Value("sender_id", "1", ("INVALID_UUID",)),
+    Value("sender_id", "", ("MISSING_VALUE",)),
+    Value("receiver_id", STRANGER, ("UNKNOWN_RECEIVER",)),
+    Value("receiver_id", "Bob", ("INVALID_UUID",)),
+    Value("receiver_id", USER.format(1)),  # to oneself: allowed, and noted as a suspicion
+    # amounts
+    Value("amount", "0", (), "0"),
+    Value("amount", "0.00", (), "0.00"),
+    Value("amount", "-0.00", (), "0.00"),
+    Value("amount", "+5.5", (), "5.5"),
+    Value("amount", "000250.00", (), "250.00"),
+    Value("amount", "999999999999999.99", (), "999999999999999.99"),
+    Value("amount", "10000.00", (), "10000.00"),
+    Value("amount", "1000000000000000", ("AMOUNT_TOO_LARGE",)),
+    Value("amount", "-5.00", ("NEGATIVE_AMOUNT",)),
+    Value("amount", "-0.01", ("NEGATIVE_AMOUNT",)),
+    Value("amount", "1.999", ("TOO_MANY_DECIMALS",)),
+    Value("amount", "1.000", ("TOO_MANY_DECIMALS",)),
+    Value("amount", "-1.999", ("TOO_MANY_DECIMALS", "NEGATIVE_AMOUNT")),
+    Value("amount", "1e3", ("INVALID_AMOUNT",)),
+    Value("amount", "1_000", ("INVALID_AMOUNT",)),
+    Value("amount", "0x1F", ("INVALID_AMOUNT",)),
+    Value("amount", "NaN", ("INVALID_AMOUNT",)),
+    Value("amount", "Infinity", ("INVALID_AMOUNT",)),
+    Value("amount", "-inf", ("INVALID_AMOUNT",)),
+    Value("amount", "1,000.00", ("INVALID_AMOUNT",)),
+    Value("amount", "250,00", ("INVALID_AMOUNT",)),
+    Value("amount", "$250.00", ("INVALID_AMOUNT",)),
+    Value("amount", "250.00 USD", ("INVALID_AMOUNT",)),
+    Value("amount", " 250.00", ("INVALID_AMOUNT",)),
+    Value("amount", "250.", ("INVALID_AMOUNT",)),
+    Value("amount", ".5", ("INVALID_AMOUNT",)),
+    Value("amount", "--5", ("INVALID_AMOUNT",)),
+    Value("amount", "\u0662\u0665\u0660", ("INVALID_AMOUNT",)),  # Arabic digits
+    Value("amount", "\uff12\uff15\uff10", ("INVALID_AMOUNT",)),  # full-width digits
+    Value("amount", "two", ("INVALID_AMOUNT",)),
+    Value("amount", "", ("MISSING_VALUE",)),
+    # currencies
+    Value("currency", "usd", (), "USD"),
+    Value("currency", " Eur ", (), "EUR"),
+    Value("currency", "XXX", ("UNKNOWN_CURRENCY",)),
+    Value("currency", "US", ("INVALID_CURRENCY",)),
+    Value("currency", "USDT", ("INVALID_CURRENCY",)),
+    Value("currency", "U$D", ("INVALID_CURRENCY",)),
+    Value("currency", "\u017fek", ("INVALID_CURRENCY",)),  # the long s, whose upper case is an ASCII S
+    Value("currency", "", ("MISSING_VALUE",)),
+    # timestamps
+    Value("timestamp", "2025-05-01T20:00:00+08:00", (), "2025-05-01T12:00:00Z"),
+    Value("timestamp", "2025-05-01t12:00:00z", (), "2025-05-01T12:00:00Z"),
+    Value("timestamp", "2025-05-01 12:00:00Z", (), "2025-05-01T12:00:00Z"),
+    Value("timestamp", "2025-05-01T12:00:00.120Z", (), "2025-05-01T12:00:00.12Z"),
+    Value("timestamp", "2025-05-31T23:59:59.999999999Z", (), "2025-05-31T23:59:59.999999Z"),
+    Value("timestamp", "2024-02-29T00:00:00Z", (), "2024-02-29T00:00:00Z"),
+    Value("timestamp", "2025-02-29T00:00:00Z", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "2025-04-31T00:00:00Z", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "2025-13-01T00:00:00Z", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "2025-05-01T24:00:00Z", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "2025-05-01T23:59:60Z", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "2025-05-01T12:00Z", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "2025-05-01", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "2025-05-01T12:00:00", ("TIMESTAMP_WITHOUT_OFFSET",)),
+    Value("timestamp", "2025-05-01T12:00:00+24:00", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "0001-01-01T00:00:00+01:00", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "01/05/2025 12:00", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "1746100800", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "now", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "infinity", ("INVALID_TIMESTAMP",)),
+    Value("timestamp", "2999-01-01T00:00:00Z", ("TIMESTAMP_IN_FUTURE",)),
+    Value("timestamp", "", ("MISSING_VALUE",)),
+    # statuses
+    Value("status", "Completed", (), "completed"),
+    Value("status", " PENDING ", (), "pending"),
+    Value("status", "failed", (), "failed"),
+    Value("status", "done", ("INVALID_STATUS",)),
+    Value("status", "complete", ("INVALID_STATUS",)),
+    Value("status", "", ("MISSING_VALUE",)),
+)
+
+
+class Line(NamedTuple):
+    """A CSV line as bytes, put between two good rows; `codes` empty: it is a good row."""
+
+    name: str
+    raw: bytes
+    codes: tuple[str, ...] = ()
+
+
+def line(**changed: str) -> str:
+    """A good row as a CSV line, with some columns replaced."""
+    return ",".join({**GOOD, **changed}.values())
+
+
+_LINE = line().encode()
+EVERY_COLUMN = ("INVALID_UUID",) * 3 + ("INVALID_CURRENCY", "INVALID_AMOUNT", "INVALID_TIMESTAMP", "INVALID_STATUS")
+LINES: tuple[Line, ...] = (
+    Line("quoted", ('"' + '","'.join(GOOD.values()) + '"').encode()),
+    Line("one quoted", line(status='"completed"').encode()),
+    Line("short row", ",".join(list(GOOD.values())[:5]).encode(), ("MISSING_VALUE", "MISSING_VALUE")),
+    Line("one value", b"hello", ("INVALID_UUID",) + ("MISSING_VALUE",) * 6),
+    Line("commas only", b",,,,,,", ("MISSING_VALUE",) * 7),
+    Line("long row", _LINE + b",extra", ("EXTRA_VALUES",)),
+    Line("very long row", _LINE + b",a,b,c,d", ("EXTRA_VALUES",)),
+    Line("semicolons", _LINE.replace(b",", b";"), ("INVALID_UUID",) + ("MISSING_VALUE",) * 6),
+    Line("tabs", _LINE.replace(b",", b"\t"), ("INVALID_UUID",) + ("MISSING_VALUE",) * 6),
+    Line("not UTF-8", line(status="completed").encode() + b"\xff", ("INVALID_ENCODING",)),
+    Line("latin-1", line(currency="\xa3GB").encode("latin-1"), ("INVALID_ENCODING",)),
+    Line("cut UTF-8", line(status="").encode() + b"\xe2\x82", ("INVALID_ENCODING",)),
+    Line("NUL", line(status="comple\0ted").encode(), ("INVALID_ENCODING",)),
+    Line("NUL as a value", line(amount="\0").encode(), ("INVALID_ENCODING",)),
+    Line("quote inside a field", line(amount='25"0').encode(), ("INVALID_CSV",)),
+    Line("text after a quote", line(amount='"250"x').encode(), ("INVALID_CSV",)),
+    Line("unclosed quote", line(status='"completed').encode(), ("INVALID_CSV",)),
+    Line("unclosed quote first", b'"' + _LINE, ("INVALID_CSV",)),
+    Line("doubled quotes", line(status='"""completed"""').encode(), ("INVALID_STATUS",)),
+    Line("backslash quotes", line(status='\\"completed\\"').encode(), ("INVALID_STATUS",)),
+    Line("quoted comma", line(amount='"250,00"').encode(), ("INVALID_AMOUNT",)),
+    Line("quoted line end", line(amount='"250\n.00"').encode(), ("INVALID_AMOUNT",)),
+    Line("quoted CRLF", line(status='"completed\r\n"').encode()),
+    Line("header again", HEADER.encode(), EVERY_COLUMN),
+    Line("a comment", b"# exported by somebody", ("INVALID_UUID",) + ("MISSING_VALUE",) * 6),
+    Line("markup", b"<html><body>504</body></html>", ("INVALID_UUID",) + ("MISSING_VALUE",) * 6),
+    Line("JSON", json.dumps(GOOD).encode(), EVERY_COLUMN),
+    Line("a formula", line(amount="=1+1").encode(), ("INVALID_AMOUNT",)),
+    Line("over 64 KiB", line(status="c" * 70_000).encode(), ("INVALID_CSV",)),
+    Line("everything wrong", b"x,y,z,a,b,c,d", EVERY_COLUMN),
+    Line("a BOM within", b"\xef\xbb\xbf" + _LINE, ("INVALID_UUID",)),
+    Line("non-breaking space", line(amount="250.00\u00a0").encode(), ("INVALID_AMOUNT",)),
+    Line("right-to-left mark", line(amount="250.00\u200f").encode(), ("INVALID_AMOUNT",)),
+    Line("line separator", line(status="completed\u2028").encode(), ("INVALID_STATUS",)),
+)  # fmt: skip
+
+
+class Message(NamedTuple):
+    """A Kafka value as bytes; `codes` empty: it is a good row."""
+
+    name: str
+    value: bytes | None
+    codes: tuple[str, ...] = ()
+
+
+def message(**changed: object) -> bytes:
+    """A good row as JSON with some keys replaced."""
+    return json.dumps({**GOOD, **changed}).encode()
+
+
+_JSON = message()
+MESSAGES: tuple[Message, ...] = (
+    Message("amount as a number", _JSON.replace(b'"250.00"', b"250.00")),
+    Message("keys in another order", json.dumps(dict(reversed(GOOD.items()))).encode()),
+    Message("extra keys", message(comment="hello", more={"a": [1]})),
+    Message("blanks between", json.dumps(GOOD, indent=2).encode()),
+    Message("compact", json.dumps(GOOD, separators=(",", ":")).encode()),
+    Message("a BOM", b"\xef\xbb\xbf" + _JSON),
+    Message("exact beyond a float", _JSON.replace(b'"250.00"', b"999999999999999.99")),
+    Message("no value", None, ("INVALID_JSON",)),
+    Message("empty", b"", ("INVALID_JSON",)),
+    Message("blank", b"  ", ("INVALID_JSON",)),
+    Message("null", b"null", ("INVALID_JSON",)),
+    Message("a string", b'"hello"', ("INVALID_JSON",)),
+    Message("a number", b"250.00", ("INVALID_JSON",)),
+    Message("an array", b"[" + _JSON + b"]", ("INVALID_JSON",)),
+    Message("cut", _JSON[:50], ("INVALID_JSON",)),
+    Message("two objects", _JSON + _JSON, ("INVALID_JSON",)),
+    Message("single quotes", str(GOOD).encode(), ("INVALID_JSON",)),
+    Message("trailing comma", _JSON[:-1] + b",}", ("INVALID_JSON",)),
+    Message("NaN", _JSON.replace(b'"250.00"', b"NaN"), ("INVALID_JSON",)),
+    Message("Infinity", _JSON.replace(b'"250.00"', b"-Infinity"), ("INVALID_JSON",)),
+    Message("a key twice", _JSON[:-1] + b', "amount": 1}', ("INVALID_JSON",)),
+    Message("nested too deep", b"[" * 100_000, ("INVALID_JSON",)),
+    Message("not UTF-8", _JSON[:-1] + b"\xff}", ("INVALID_ENCODING",)),
+    Message("UTF-16", json.dumps(GOOD).encode("utf-16"), ("INVALID_ENCODING",)),
+    Message("a NUL byte", _JSON + b"\0", ("INVALID_ENCODING",)),
+    Message("an escaped NUL", message(status="comple\0ted"), ("INVALID_ENCODING",)),
+    Message("half a surrogate pair", _JSON.replace(b"completed", b"\\ud800"), ("INVALID_STATUS",)),
+    Message("no keys", b"{}", ("MISSING_VALUE",) * 7),
+    Message("a key less", json.dumps({k: v for k, v in GOOD.items() if k != "status"}).encode(), ("MISSING_VALUE",)),
+    Message("keys in capitals", json.dumps({k.upper(): v for k, v in GOOD.items()}).encode(), ("MISSING_VALUE",) * 7),
+    Message("null inside", message(currency=None), ("MISSING_VALUE",)),
+    Message("a number as id", message(transaction_id=5), ("INVALID_UUID",)),
+    Message("a boolean as amount", message(amount=True), ("INVALID_AMOUNT",)),
+    Message("an object as amount", message(amount={"value": "1"}), ("INVALID_AMOUNT",)),
+    Message("an array as status", message(status=["completed"]), ("INVALID_STATUS",)),
+    Message("a number as time", message(timestamp=1746100800), ("INVALID_TIMESTAMP",)),
+    Message("a number as currency", message(currency=840), ("INVALID_CURRENCY",)),
+    Message("an exponent", _JSON.replace(b'"250.00"', b"2.5e2"), ("INVALID_AMOUNT",)),
+    Message("a number too exact", _JSON.replace(b'"250.00"', b"250.001"), ("TOO_MANY_DECIMALS",)),
+    Message("a negative number", _JSON.replace(b'"250.00"', b"-5.00"), ("NEGATIVE_AMOUNT",)),
+    Message("a CSV line", ",".join(GOOD.values()).encode(), ("INVALID_JSON",)),
+)

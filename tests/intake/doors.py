@@ -1,0 +1,145 @@
+"""Both doors as tests use them, and what the database says afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from fcgraph import csv_imports, db, intake
+from fcgraph.csv_imports import Expected
+from fcgraph.files import Files
+from fcgraph.intake import Counts, Source, Writer
+from fcgraph.intake.batch import COUNT_COLUMNS
+from fcgraph.settings import Settings
+from tests.intake.cases import HEADER, line
+
+Message = tuple[int, int, bytes | None]
+
+
+class Kept(NamedTuple):
+    """A kept record as a test looks at it."""
+
+    record_id: UUID
+    outcome: str
+    position: int
+    raw: bytes
+    problems: list[dict[str, Any]]
+    differences: list[dict[str, Any]]
+    resolution: str | None
+
+
+class Doors:
+    """A database, its settings and its files."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.files = Files(settings.uploads_dir)
+
+    def accept(
+        self,
+        data: bytes | str,
+        *,
+        dry_run: bool = False,
+        mode: str = "VALID_ROWS",
+        expected: Expected | None = None,
+        reimport: bool = False,
+    ) -> csv_imports.Accepted:
+        return csv_imports.accept(
+            self.engine,
+            self.files,
+            [data.encode() if isinstance(data, str) else data],
+            file_name="payments.csv",
+            dry_run=dry_run,
+            mode=mode,
+            expected=expected,
+            reimport=reimport,
+            correlation_id="test",
+            upload_max_bytes=self.settings.upload_max_bytes,
+        )
+
+    def run(self, import_id: UUID) -> None:
+        csv_imports.run(self.engine, self.files, import_id, self.settings)
+
+    def import_csv(self, data: bytes | str, **options: Any) -> UUID:
+        """Accept and run a file; its id."""
+        accepted = self.accept(data, **options)
+        self.run(accepted.import_id)
+        return accepted.import_id
+
+    def import_rows(self, rows: Iterable[str], **options: Any) -> UUID:
+        """Import lines below the usual header."""
+        return self.import_csv("\n".join([HEADER, *rows, ""]), **options)
+
+    def send(self, messages: Sequence[Message], topic: str = "t", *, slice_max: int = 1000) -> None:
+        """Bring messages through the Kafka door, in slices."""
+        with db.write(self.engine) as connection:
+            ref = intake.topic_ref(connection, "cluster", topic, "id")
+        writer = Writer(self.engine, self.settings)
+        try:
+            for at in range(0, len(messages), slice_max):
+                source = Source("KAFKA", topic_ref=ref)
+                writer.submit_messages(messages[at : at + slice_max], source, correlation_id="test")
+            writer.drain()
+        finally:
+            writer.close()
+
+    def rows(self, statement: str, **keys: object) -> list[Any]:
+        """All rows of a query."""
+        with db.read(self.engine) as connection:
+            return list(connection.execute(sa.text(statement), keys))
+
+    def job(self, import_id: UUID) -> Any:
+        """The import's row."""
+        (row,) = self.rows("SELECT * FROM imports WHERE import_id = :id", id=import_id)
+        return row
+
+    def counts(self, import_id: UUID) -> Counts:
+        """The import's counts."""
+        row = self.job(import_id)
+        return Counts(*(getattr(row, column) for column in COUNT_COLUMNS))
+
+    def batch_counts(self) -> Counts:
+        """The counts of all batches together."""
+        total = Counts()
+        for row in self.rows(f"SELECT {', '.join(COUNT_COLUMNS)} FROM intake_batches"):
+            total += Counts(*row)
+        return total
+
+    def kept(self) -> list[Kept]:
+        """All kept records in the order of their place."""
+        found = self.rows(
+            "SELECT record_id, outcome, position, raw, problems, differences, resolution FROM intake_records"
+            " ORDER BY import_id, topic_ref, partition, position"
+        )
+        return [Kept(*row)._replace(raw=bytes(row.raw)) for row in found]
+
+    def payments(self) -> list[tuple[Any, ...]]:
+        """All payments without their lineage."""
+        found = self.rows(
+            "SELECT transaction_id::text, sender_id::text, receiver_id::text, amount, currency, timestamp, status,"
+            " is_suspicious, suspicions FROM transactions ORDER BY transaction_id"
+        )
+        return [tuple(row) for row in found]
+
+
+def settings_of(database_url: str, folder: Path) -> Settings:
+    """Settings for the intake alone; small chunks, so that small files have several."""
+    return Settings(
+        database_url=database_url, uploads_dir=folder / "uploads", csv_chunk_bytes=4096, import_lease_seconds=1
+    )
+
+
+def payment_id(n: int) -> str:
+    """The n-th made id."""
+    return f"a1b2c3d4-e5f6-7a8b-9c0d-{n:012}"
+
+
+def row(n: int, **changed: str) -> str:
+    """A good CSV line with the n-th id."""
+    return line(transaction_id=payment_id(n), **changed)

@@ -1,0 +1,120 @@
+"""The table of cases through both doors, into the real database: outcome, problems, place and raw bytes of each."""
+
+from __future__ import annotations
+
+import json
+
+from fcgraph.records import COLUMNS
+from tests.intake.cases import GOOD, HEADER, LINES, MESSAGES, VALUES
+from tests.intake.doors import Doors, payment_id, row
+
+
+def test_every_value_of_the_table_through_both_doors(doors: Doors) -> None:
+    rows = []
+    for n, case in enumerate(VALUES):
+        values = {**GOOD, "transaction_id": payment_id(n)}
+        if case.column != "transaction_id" or case.codes:
+            values[case.column] = case.text
+        rows.append(values)
+    bad = {n: sorted(case.codes) for n, case in enumerate(VALUES) if case.codes}
+    quoted = [
+        '"' + '","'.join(r.values()) + '"' if any("," in v for v in r.values()) else ",".join(r.values()) for r in rows
+    ]
+    job = doors.import_csv("\n".join([HEADER, *quoted]) + "\n")
+    by_csv = {kept.position - 2: kept for kept in doors.kept()}
+    assert {n: sorted(p["code"] for p in kept.problems) for n, kept in by_csv.items()} == bad
+    assert {n: kept.raw.decode() for n, kept in by_csv.items()} == {n: quoted[n] for n in bad}
+    counts = doors.counts(job)
+    assert (counts.read, counts.inserted, counts.rejected) == (len(rows), len(rows) - len(bad), len(bad))
+
+    # The same rows as messages: every good one is known by now, every bad one has the same problems.
+    doors.send([(0, n, json.dumps(values).encode()) for n, values in enumerate(rows)])
+    by_kafka = [kept for kept in doors.kept() if kept.record_id not in {k.record_id for k in by_csv.values()}]
+    assert {kept.position: sorted(p["code"] for p in kept.problems) for kept in by_kafka} == bad
+    assert [(p["column"], p["code"], p["message"]) for kept in by_kafka for p in kept.problems] == [
+        (p["column"], p["code"], p["message"]) for n in sorted(bad) for p in by_csv[n].problems
+    ]
+    (partition,) = doors.rows(
+        "SELECT read_count, duplicate_count, rejected_count, first_offset, last_offset FROM kafka_ranges"
+    )
+    assert tuple(partition) == (len(rows), len(rows) - len(bad), len(bad), 0, len(rows) - 1)
+
+
+def test_every_line_of_the_table(doors: Doors) -> None:
+    """Each between two good rows, which must be there whatever stands between them."""
+    assert len(LINES) + len(VALUES) >= 60
+    for n, case in enumerate(LINES):
+        around = [row(1000 + 2 * n).encode(), row(1001 + 2 * n).encode()]
+        raw = case.raw.replace(GOOD["transaction_id"].encode(), payment_id(5000 + n).encode())
+        job = doors.import_csv(b"\n".join([HEADER.encode(), around[0], raw, around[1], b""]))
+        kept = [k for k in doors.kept() if k.position == 3]
+        codes = [sorted(p["code"] for p in k.problems) for k in kept][-1:] if case.codes else []
+        assert codes == ([sorted(case.codes)] if case.codes else []), case.name
+        counts = doors.counts(job)
+        assert (counts.inserted, counts.rejected) == (2 + (not case.codes), bool(case.codes)), case.name
+        if case.codes and len(raw) < doors.settings.csv_line_max_bytes:
+            assert raw in [k.raw for k in kept], case.name
+        with doors.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM intake_records")
+
+
+def test_every_message_of_the_table(doors: Doors) -> None:
+    assert sum(1 for m in MESSAGES if m.codes) >= 25
+    values = [
+        m.value and m.value.replace(GOOD["transaction_id"].encode(), payment_id(n).encode())
+        for n, m in enumerate(MESSAGES)
+    ]
+    doors.send([(3, 100 + n, value) for n, value in enumerate(values)], slice_max=7)
+    bad = {100 + n: sorted(m.codes) for n, m in enumerate(MESSAGES) if m.codes}
+    kept = doors.kept()
+    assert {k.position: sorted(p["code"] for p in k.problems) for k in kept} == bad
+    assert {k.position: k.raw for k in kept} == {100 + n: values[n] or b"" for n, m in enumerate(MESSAGES) if m.codes}
+    counts = doors.batch_counts()
+    assert (counts.read, counts.inserted, counts.rejected) == (len(MESSAGES), len(MESSAGES) - len(bad), len(bad))
+    amounts = dict(doors.rows("SELECT source_position, amount::text FROM transactions"))
+    exact = next(100 + n for n, m in enumerate(MESSAGES) if m.name == "exact beyond a float")
+    assert amounts[exact] == "999999999999999.9900"
+
+
+def test_columns_in_any_order_and_extra_ones_are_named(doors: Doors) -> None:
+    order = [*reversed(COLUMNS), "comment", "_line"]
+    values = {**GOOD, "comment": "paid, late", "_line": "7"}
+    data = ",".join(order) + "\n" + ",".join(f'"{values[c]}"' for c in order) + "\n"
+    job = doors.import_csv(data)
+    assert doors.counts(job).inserted == 1
+    assert doors.job(job).ignored_columns == ["comment"]
+
+
+def test_wherever_a_file_is_cut_no_half_row_becomes_a_payment(doors: Doors) -> None:
+    """Columns with the amount last, so that a cut leaves a shorter number."""
+    order = [c for c in COLUMNS if c != "amount"] + ["amount"]
+    header = ",".join(order)
+    last = ",".join({**GOOD, "amount": "1234.56"}[c] for c in order)
+    for end in range(1, len(last) + 1):
+        doors.import_csv(f"{header}\n{last[:end]}")
+    assert doors.payments() == []
+    doors.import_csv(f"{header}\n{last}\n")
+    assert [str(p[3]) for p in doors.payments()] == ["1234.5600"]
+
+
+def test_cut_in_the_usual_order_only_the_whole_row_is_a_payment(doors: Doors) -> None:
+    whole = row(1)
+    for end in range(1, len(whole)):
+        doors.import_csv(f"{HEADER}\n{whole[:end]}")
+    assert doors.payments() == []
+    assert doors.counts(doors.import_csv(f"{HEADER}\n{whole}")).inserted == 1
+
+
+def test_lineage_of_every_payment(doors: Doors) -> None:
+    job = doors.import_rows([row(1), row(2)])
+    doors.send([(4, 17, json.dumps({**GOOD, "transaction_id": payment_id(3)}).encode())])
+    found = doors.rows(
+        "SELECT t.transaction_id::text, b.kind, b.import_id, k.topic, t.source_partition, t.source_position"
+        " FROM transactions t JOIN intake_batches b USING (batch_id) LEFT JOIN kafka_topics k USING (topic_ref)"
+        " ORDER BY 1"
+    )
+    assert [tuple(r) for r in found] == [
+        (payment_id(1), "CSV", job, None, None, 2),
+        (payment_id(2), "CSV", job, None, None, 3),
+        (payment_id(3), "KAFKA", None, "t", 4, 17),
+    ]
