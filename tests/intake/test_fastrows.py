@@ -26,7 +26,7 @@ class Everybody:
         return True
 
 
-REFERENCE = Reference(CURRENCIES, Everybody(), LATEST)  # type: ignore[arg-type]  # a Container in all that is asked
+REFERENCE = Reference(CURRENCIES, Everybody(), LATEST)
 OF_COLUMN = {column: sorted({v.text for v in VALUES if v.column == column}) for column in COLUMNS}
 
 
