@@ -34,7 +34,7 @@ class GraphQLEndpoint:
         self._doors = doors
         self._schema = schema
         self._documents = documents
-        self.fast_path = FastPath(documents, doors.settings)
+        self.fast_path = FastPath(documents)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = uuid4().hex

@@ -1,0 +1,110 @@
+"""Whatever the fast path answers, Strawberry answers with the same bytes: on operations generated from the schema."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from fcgraph.api.bodies import Request
+from fcgraph.api.context import Context
+from tests.api.asking import Api, serving
+from tests.api.cases import ZOE, user
+from tests.api.conftest import settings_for
+from tests.api.generator import Operation, OperationMaker
+
+SEEDS = range(400)
+
+
+class BothPaths:
+    """One operation, answered by the fast path and by Strawberry alone."""
+
+    def __init__(self, api: Api) -> None:
+        self._endpoint = api.app.endpoint
+        self._portal = api.client.portal
+
+    def answers(self, operation: Operation) -> tuple[bytes | None, bytes]:
+        """The fast path's answer (None when it has none) and Strawberry's."""
+        assert self._portal is not None
+        return self._portal.call(self._both, operation)
+
+    async def _both(self, operation: Operation) -> tuple[bytes | None, bytes]:
+        endpoint = self._endpoint
+        documents, doors = endpoint._documents, endpoint._doors
+        request = Request(operation.text, operation.variables, None)
+        prepared = documents.prepare(request.query)
+        assert not prepared.errors, (operation.text, prepared.errors)
+        fast = await endpoint.fast_path.answer(
+            prepared, prepared.operation(None), request.variables, Context(doors, "fast")
+        )
+        _, slow = await endpoint._by_strawberry(request, Context(doors, "slow"))
+        return fast, slow
+
+
+@pytest.fixture(scope="module")
+def roomy(demo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API whose documents may be as long as the generator likes."""
+    limits = {"query_aliases_max": 1000, "query_fields_max": 10_000, "query_directives_max": 1000}
+    limits |= {"query_depth_max": 20, "query_nodes_max": 10**9, "query_tokens_max": 10_000}
+    with serving(settings_for(demo_url, tmp_path_factory.mktemp("roomy"), **limits)) as api:
+        yield api
+
+
+def test_generated_operations_have_equal_answers(roomy: Api) -> None:
+    both = BothPaths(roomy)
+    maker = OperationMaker(roomy.app.endpoint._documents.schema)
+    answered = 0
+    for seed in SEEDS:
+        operation = maker.make(random.Random(seed))
+        fast, slow = both.answers(operation)
+        if fast is not None:
+            answered += 1
+            assert fast == slow, (seed, operation.text, operation.variables)
+    # The generator must reach the fast path often, or equal answers say nothing.
+    assert answered > len(SEEDS) // 4
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ user(userId: $zoe) { name __typename } }",
+        "{ user(userId: $nobody) { payments { nodes { amount } } } }",
+        "{ user(userId: $zoe) { payments(filter: {end: \"2001-01-02\"}) { nodes { amount } } } }",
+        "{ user(userId: $zoe) { payments(first: 0) { nodes { amount } edges { cursor } pageInfo { hasNextPage } } } }",
+        "{ payments(last: 3) { edges { cursor node { transactionId } } pageInfo { hasPreviousPage startCursor } } }",
+        "{ payments(first: 60) { totalCount nodes { source { kind lineNumber topic offset } recordedAt } } }",
+        "{ payment(transactionId: $nobody) { amount } }",
+        "{ users(search: \"Z\") { nodes { name createdAt } pageInfo { endCursor } } }",
+        "{ dailyTotals(start: \"2024-03-01\", end: \"2024-03-01\") { rows { day totalSent } summary { totalSent } } }",
+        "{ dailyTotals(start: \"2001-01-01\", end: \"2001-01-01\") { basis { watermark statuses } rows { day } } }",
+        "{ dailyTotals(userIds: [], start: \"2024-03-01\", end: \"2024-03-01\") { rows { day } summary { currency }}}",
+    ],
+)  # fmt: skip
+def test_what_must_be_fast_is_fast_and_equal(demo: Api, query: str) -> None:
+    text = query.replace("$zoe", f'"{ZOE}"').replace("$nobody", f'"{user(999)}"')
+    fast, slow = BothPaths(demo).answers(Operation(text, {}))
+    assert fast == slow
+
+
+def test_one_document_with_other_conditions_and_variables(demo: Api) -> None:
+    text = """query($id: UUID!, $names: Boolean!, $first: Int) {
+      user(userId: $id) {
+        name @include(if: $names)
+        payments(first: $first) { nodes { amount sender @skip(if: $names) { name } } }
+      }
+    }"""
+    both = BothPaths(demo)
+    answers = set()
+    for names in (True, False):
+        for first in (None, 1, 2):
+            fast, slow = both.answers(Operation(text, {"id": ZOE, "names": names, "first": first}))
+            assert fast == slow
+            answers.add(fast)
+    assert len(answers) == 6
+
+
+def test_what_it_does_not_know_is_left_to_strawberry(demo: Api) -> None:
+    fast, slow = BothPaths(demo).answers(Operation("{ payments(first: 1) { nodes { history { revision } } } }", {}))
+    assert fast is None
+    assert b'"revision":1' in slow
