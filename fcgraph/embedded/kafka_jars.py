@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
-import selectors
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fcgraph.embedded.process import Part, Process
+
+OUT_OF_REACH = "Maven's repository is out of reach"
 POM = Path(__file__).with_name("kafka_pom.xml")
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 JAVA_MIN = 17
 JAVA_ANSWER_SECONDS = 10
 LAST_LINES_MAX = 3
+STOP_SECONDS = 2
+POLL_SECONDS = 0.05
 
 Say = Callable[[str], None]
 
@@ -72,30 +77,37 @@ def resolve(data_dir: Path, *, reach_seconds: float, download_seconds: float, sa
     return None
 
 
+class Listener:
+    """Hears what Maven says: when its repository answered last, and what went wrong."""
+
+    def __init__(self) -> None:
+        self.heard_at = time.monotonic()
+        self.errors: list[str] = []
+
+    def __call__(self, name: str, line: str) -> None:
+        if "Downloading from" not in line:  # a wish is no answer
+            self.heard_at = time.monotonic()
+        if "ERROR" in line:
+            self.errors.append(line)
+
+
 def run_maven(argv: list[str], reach_seconds: float, download_seconds: float) -> str | None:
     """Run Maven; None when it ended well, else why not. It is stopped when its repository stays silent."""
+    listener = Listener()
     end = time.monotonic() + download_seconds
-    silent_after = time.monotonic() + reach_seconds
-    last: list[str] = []
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as maven:
-        assert maven.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(maven.stdout, selectors.EVENT_READ)
-            while True:
-                wait = min(end, silent_after) - time.monotonic()
-                if wait <= 0 or not selector.select(wait):
-                    maven.kill()
-                    return (
-                        "Maven's repository is out of reach" if time.monotonic() < end else "the download is too slow"
-                    )
-                line = maven.stdout.readline().decode(errors="replace").strip()
-                if not line:
-                    break
-                if "Downloading from" not in line:  # a wish is no answer
-                    silent_after = time.monotonic() + reach_seconds
-                if "ERROR" in line:
-                    last.append(line)
-        if maven.wait() == 0:
-            return None
-    unreachable = any("Could not transfer" in line or "offline mode" in line for line in last)
-    return "Maven's repository is out of reach" if unreachable else f"Maven failed: {' '.join(last[:LAST_LINES_MAX])}"
+    maven = Process(Part("maven", argv, os.environ, ready=lambda: True, stop_seconds=STOP_SECONDS), listener)
+    try:
+        maven.start()
+        while maven.alive:
+            now = time.monotonic()
+            if now > end:
+                return f"the download took longer than {download_seconds:g} s (MAVEN_DOWNLOAD_SECONDS)"
+            if now > listener.heard_at + reach_seconds:
+                return OUT_OF_REACH
+            time.sleep(POLL_SECONDS)
+    finally:
+        maven.stop()
+    if maven.exit_code == 0:
+        return None
+    unreachable = any("Could not transfer" in line or "offline mode" in line for line in listener.errors)
+    return OUT_OF_REACH if unreachable else f"Maven failed: {' '.join(listener.errors[:LAST_LINES_MAX])}"

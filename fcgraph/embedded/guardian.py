@@ -1,0 +1,45 @@
+"""`python -m fcgraph.embedded.guardian`: outlives the supervisor and ends what it started, however that one ended.
+
+Reads `PID CREATED SIGNAL` lines from the supervisor: the leaders of the sessions to end. When the pipe closes it
+sends them their signals, gives them time, and kills what is left. After a clean stop nothing is left to do.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+import psutil
+
+from fcgraph.embedded.process import family, kill
+
+GRACE_SECONDS = 10
+
+
+def main() -> None:
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)  # the supervisor's end is the only one that counts
+    wards: dict[tuple[int, float], signal.Signals] = {}
+    for line in sys.stdin:
+        pid, created, with_signal = line.split()
+        wards[int(pid), float(created)] = signal.Signals(int(with_signal))
+    end(wards)
+
+
+def end(wards: dict[tuple[int, float], signal.Signals]) -> None:
+    """End the sessions led by these processes, and everything in them."""
+    families = {ward: family(*ward) for ward in wards}
+    for ward, members in families.items():
+        for leader in (p for p in members if p.pid == ward[0]):
+            kill(leader, wards[ward])
+    deadline = time.monotonic() + GRACE_SECONDS
+    for members in families.values():
+        psutil.wait_procs(members, timeout=max(0.0, deadline - time.monotonic()))
+    for ward in wards:
+        for left in family(*ward):
+            kill(left)
+
+
+if __name__ == "__main__":
+    main()

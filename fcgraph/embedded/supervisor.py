@@ -1,0 +1,201 @@
+"""Keeps processes running: starts them, restarts those that die with a growing pause, stops all of them together.
+
+What the processes are is not known here; `up` knows.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from types import FrameType, TracebackType
+from typing import Self
+
+from fcgraph.embedded.process import Part, Process
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PAUSE_FIRST_SECONDS, PAUSE_MAX_SECONDS = 0.5, 30.0
+HEALTHY_SECONDS = 60  # who lived that long starts again without a pause
+POLL_SECONDS = 0.1
+
+Say = Callable[[str, str], None]
+
+
+class Stopped(BaseException):
+    """A person or the system asked us to stop. No Exception, so that nothing on the way takes it for an error."""
+
+
+@dataclass
+class Ward:
+    """A process in our care. `restart_at` is set while it is down."""
+
+    process: Process
+    started_at: float
+    on_ready_again: Callable[[], None] | None
+    restarts: int = 0
+    pause_seconds: float = PAUSE_FIRST_SECONDS
+    restart_at: float | None = None
+    awaited: bool = False  # started again, and somebody wants to know when it is ready
+
+    @property
+    def state(self) -> str:
+        return "running" if self.process.alive else "restarting"
+
+
+class Supervisor:
+    """A context: signals are ours inside it, and at its end nothing that it started is left.
+
+    `say(name, line)` gets every line of every process and the supervisor's own; `on_change` is called when a process
+    was started or found dead.
+    """
+
+    def __init__(self, say: Say, on_change: Callable[[], None] | None = None) -> None:
+        self.wards: dict[str, Ward] = {}
+        self.on_change = on_change or (lambda: None)
+        self._say = say
+        self._stopping = False
+        self._deferred = False
+        self._hurry = False
+        self._undisturbed_depth = 0
+        self._before: dict[signal.Signals, object] = {}
+        self._guardian: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        for one in SIGNALS:
+            if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN:  # under nohup it stays ignored
+                self._before[one] = signal.signal(one, self._on_signal)
+        self._guardian = subprocess.Popen(
+            [sys.executable, "-m", "fcgraph.embedded.guardian"],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        self._stopping = True
+        self.stop()
+        assert self._guardian is not None
+        self._guardian.communicate()  # closes the pipe; it finds nothing to do
+        for one, handler in self._before.items():
+            signal.signal(one, handler)  # type: ignore[arg-type] # what signal() gave us
+        return kind is Stopped
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping:
+            self._hurry = self._hurry or number == signal.SIGINT  # the second Ctrl-C
+        elif self._undisturbed_depth:
+            self._deferred = True
+        else:
+            self._stopping = True
+            raise Stopped
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """A signal inside the block takes effect at its end."""
+        self._undisturbed_depth += 1
+        try:
+            yield
+        finally:
+            self._undisturbed_depth -= 1
+        if self._deferred and not self._stopping:
+            self._stopping = True
+            raise Stopped
+
+    def start(
+        self, part: Part, ready_seconds: float | None = None, on_ready_again: Callable[[], None] | None = None
+    ) -> None:
+        """Start a part and keep it running; wait until it is ready where `ready_seconds` says so (else DidNotStart).
+
+        `on_ready_again` is called when it was restarted and is ready.
+        """
+        ward = Ward(Process(part, self._say), time.monotonic(), on_ready_again)
+        self.wards[part.name] = ward
+        self._launch(ward)
+        if ready_seconds is not None:
+            ward.process.wait_until_ready(ready_seconds)
+
+    def _launch(self, ward: Ward) -> None:
+        with self._undisturbed():
+            ward.process.start()
+            assert self._guardian is not None
+            assert self._guardian.stdin is not None
+            self._guardian.stdin.write(
+                f"{ward.process.pid} {ward.process.created} {int(ward.process.part.stop_signal)}\n"
+            )
+            self._guardian.stdin.flush()
+        ward.started_at, ward.restart_at = time.monotonic(), None
+        self.on_change()
+
+    def replace(self, part: Part) -> None:
+        """Stop the process of that name and start it as given now: an address it knew is another one."""
+        ward = self.wards[part.name]
+        self._say("up", f"{part.name} is restarted")
+        ward.process.stop()
+        ward.process = Process(part, self._say)
+        self._launch(ward)
+
+    def watch(self, until: Callable[[], bool] = lambda: False, seconds: float | None = None) -> bool:
+        """Restart what dies, until the condition holds (True) or the time is over (False). Ends by Stopped as well."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not until():
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+            for ward in list(self.wards.values()):
+                self._look_after(ward)
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def _look_after(self, ward: Ward) -> None:
+        now = time.monotonic()
+        name = ward.process.part.name
+        if ward.process.alive:
+            if ward.awaited and ward.on_ready_again is not None and ward.process.part.ready():
+                ward.awaited = False
+                ward.on_ready_again()
+        elif ward.restart_at is None:
+            ward.process.kill_the_rest()  # what it left behind must not work on beside its successor
+            if now - ward.started_at > HEALTHY_SECONDS:
+                ward.pause_seconds = PAUSE_FIRST_SECONDS
+            ward.restart_at = now + ward.pause_seconds
+            ended = told(ward.process.exit_code)
+            self._say("up", f"{name} {ended}; it is started again in {ward.pause_seconds:g} s")
+            ward.pause_seconds = min(ward.pause_seconds * 2, PAUSE_MAX_SECONDS)
+            self.on_change()
+        elif now >= ward.restart_at:
+            ward.restarts += 1
+            ward.awaited = True
+            self._launch(ward)
+
+    def stop(self) -> None:
+        """Stop everything, the last started first; parts of the same `layer` stop at the same time."""
+        wards = sorted(self.wards.values(), key=lambda ward: ward.process.part.layer, reverse=True)
+        for _, layer in groupby(wards, key=lambda ward: ward.process.part.layer):
+            together = list(layer)
+            for ward in together:
+                if not self._hurry:
+                    ward.process.ask_to_stop()
+            for ward in together:
+                self._wait(ward)
+                ward.process.kill_the_rest()
+        self.wards.clear()
+
+    def _wait(self, ward: Ward) -> None:
+        deadline = time.monotonic() + ward.process.part.stop_seconds
+        while ward.process.alive and not self._hurry:
+            if time.monotonic() > deadline:
+                self._say("up", f"{ward.process.part.name} takes too long to stop and is killed")
+                return
+            time.sleep(POLL_SECONDS / 5)
+
+
+def told(exit_code: int | None) -> str:
+    """How a process ended, in words."""
+    if exit_code is not None and exit_code < 0:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"

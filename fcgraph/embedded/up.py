@@ -1,0 +1,214 @@
+"""The whole system on one machine: embedded PostgreSQL, Redis and Kafka where no address is given, and our processes.
+
+Which processes there are and what they are told is here; keeping them running is the supervisor's.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx
+
+from fcgraph import db
+from fcgraph.embedded import kafka, ports, postgres, redis, stack
+from fcgraph.embedded.output import Output
+from fcgraph.embedded.process import Part
+from fcgraph.embedded.stack import Stack
+from fcgraph.embedded.supervisor import Supervisor
+from fcgraph.errors import FcgraphError
+from fcgraph.settings import Settings
+from seeds.load import load_reference
+
+ROOT = Path(__file__).parent.parent.parent
+READY_POLL_SECONDS = 2
+APPLICATION = 1  # the layer above the servers
+
+
+class NotReady(FcgraphError):
+    """The stack did not get ready in time; its log says why."""
+
+    code = "NOT_READY"
+
+
+class Up:
+    """One `up`: what was chosen, what runs."""
+
+    def __init__(self, settings: Settings, output: Output) -> None:
+        self.settings = settings
+        self.output = output
+        self.data_dir = settings.data_dir.absolute()
+        self.given = settings.model_fields_set
+        self.environment: dict[str, str] = {}  # what we choose, because nobody gave it
+        self.kafka_kind = "given"
+        self.told_kafka = "Kafka: the one at KAFKA_BROKER"
+        self.ports = stack.ports(self.data_dir)
+        self.supervisor = Supervisor(output.line, self.write_state)
+
+    def run(self) -> None:
+        """Start everything, say what to do with it, and keep it running until asked to stop."""
+        with stack.locked(self.data_dir), self.supervisor:
+            host, port = self.settings.api_host, self.settings.api_port
+            ports.require_free(port, "API_PORT", host)
+            self.choose_folders()
+            self.start_postgres()
+            self.start_redis()
+            self.start_kafka()
+            stack.keep_ports(self.data_dir, self.ports)
+            self.migrate_and_seed()
+            for part in self.application():
+                self.supervisor.start(part)
+            self.write_environment()
+            seconds = self.settings.start_seconds
+            if not self.supervisor.watch(until=self.is_ready, seconds=seconds):
+                raise NotReady(f"{self.api_url}/health/ready is not true after {seconds:g} s (START_SECONDS)")
+            self.write_state()
+            self.output.welcome(self.api_url, self.data_dir, self.told_kafka)
+            self.supervisor.watch()
+
+    @property
+    def api_url(self) -> str:
+        host = self.settings.api_host
+        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.settings.api_port}"  # noqa: S104 - only told apart
+
+    def address(self, name: str) -> str:
+        """What our processes are told under this name."""
+        return self.environment.get(name.upper()) or str(getattr(self.settings, name))
+
+    def choose_folders(self) -> None:
+        for name in ("reports_dir", "uploads_dir"):
+            if name not in self.given:
+                self.environment[name.upper()] = str(self.data_dir / name.removesuffix("_dir"))
+        self.environment["DATA_DIR"] = str(self.data_dir)
+
+    def port(self, name: str) -> int:
+        """The port for an embedded server: the one that was set, else that of the last time, else a free one."""
+        setting = f"embedded_{name}_port"
+        wished: int = getattr(self.settings, setting)
+        chosen = ports.require_free(wished, setting.upper()) if wished else ports.free(self.ports.get(name))
+        self.ports[name] = chosen
+        return chosen
+
+    def start_postgres(self) -> None:
+        if "database_url" in self.given:
+            self.output.line("up", "PostgreSQL: the one at DATABASE_URL")
+            return
+        port = self.port("postgres")
+        self.output.line("up", f"PostgreSQL 18 on port {port}, data in {self.data_dir / 'postgres'}")
+        self.supervisor.start(postgres.part(self.data_dir / "postgres", port), self.settings.start_seconds)
+        postgres.create_database(port, postgres.DATABASE)
+        self.environment["DATABASE_URL"] = postgres.url(port)
+
+    def start_redis(self) -> None:
+        if "redis_url" in self.given:
+            self.output.line("up", "Redis: the one at REDIS_URL")
+            return
+        port = self.port("redis")
+        self.output.line("up", f"Redis on port {port}")
+        self.supervisor.start(redis.part(self.data_dir / "redis", port), self.settings.start_seconds)
+        self.environment["REDIS_URL"] = redis.url(port)
+
+    def start_kafka(self) -> None:
+        if "kafka_broker" in self.given:
+            self.output.line("up", self.told_kafka)
+            return
+        choice = kafka.choose(
+            self.settings.kafka_embedded,
+            self.data_dir,
+            reach_seconds=self.settings.maven_reach_seconds,
+            download_seconds=self.settings.maven_download_seconds,
+            say=lambda line: self.output.line("up", line),
+        )
+        self.kafka_kind = choice.kind
+        self.told_kafka = f"Kafka: {choice.line}"
+        self.output.line("up", self.told_kafka)
+        folder = self.data_dir / "kafka"
+        if choice.kind == "apache":
+            port = self.port("kafka")
+            part = kafka.apache_part(self.data_dir, folder, port, self.settings.kafka_partitions)
+            self.supervisor.start(part, self.settings.start_seconds)
+            self.environment["KAFKA_BROKER"] = f"127.0.0.1:{port}"
+        else:
+            part = kafka.in_process_part(folder, self.full_environment())
+            self.supervisor.start(part, self.settings.start_seconds, on_ready_again=self.follow_the_broker)
+            self.environment["KAFKA_BROKER"] = kafka.address_file(folder).read_text()
+
+    def follow_the_broker(self) -> None:
+        """The in-process broker came back on another port, which it cannot choose: tell whoever knew the old one."""
+        self.environment["KAFKA_BROKER"] = kafka.address_file(self.data_dir / "kafka").read_text()
+        self.write_environment()
+        for part in self.application():
+            self.supervisor.replace(part)
+
+    def migrate_and_seed(self) -> None:
+        """Bring the database to the newest schema and add the users and currencies that are not there."""
+        self.output.line("up", "migrating and seeding")
+        argv = [sys.executable, "-m", "alembic", "-c", str(ROOT / "migrations" / "alembic.ini"), "upgrade", "head"]
+        done = subprocess.run(argv, env=self.full_environment(), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise NotReady(f"the migrations failed:\n{done.stdout}{done.stderr}")
+        engine = db.make_engine(self.address("database_url"), name="up")
+        with db.write(engine) as connection:
+            load_reference(connection)
+
+    def full_environment(self) -> dict[str, str]:
+        """What our processes are started with: what was given to us, and what we chose."""
+        return {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"}
+
+    def application(self) -> list[Part]:
+        """Our processes."""
+        serve = ["uvicorn", "fcgraph.api.app:app", "--host", self.settings.api_host]
+        serve += ["--port", str(self.settings.api_port), "--timeout-graceful-shutdown", "5", "--no-access-log"]
+        modules = {
+            "api": serve,
+            "consumer": ["workers.consumer"],
+            "worker": ["workers.worker"],
+            "scheduler": ["workers.scheduler"],
+        }
+        return [
+            Part(
+                name=name,
+                argv=[sys.executable, "-m", *argv],
+                environment=self.full_environment(),
+                ready=lambda: True,
+                layer=APPLICATION,
+            )
+            for name, argv in modules.items()
+        ]
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/health/ready", timeout=READY_POLL_SECONDS).status_code == HTTPStatus.OK
+        except httpx.HTTPError:
+            return False
+
+    def write_state(self) -> None:
+        """Say what runs where, for `status` and for whoever joins the stack."""
+        told: Stack = {
+            "pid": os.getpid(),
+            "api_url": self.api_url,
+            "database_url": postgres.without_password(self.address("database_url")),
+            "redis_url": redis.without_password(self.address("redis_url")),
+            "kafka_broker": self.address("kafka_broker"),
+            "kafka_kind": self.kafka_kind,
+            "environment": self.environment,
+            "processes": {
+                name: {
+                    "pid": ward.process.pid,
+                    "created": ward.process.created,
+                    "state": ward.state,
+                    "restarts": ward.restarts,
+                }
+                for name, ward in self.supervisor.wards.items()
+            },
+        }
+        stack.write(self.data_dir, told)
+
+    def write_environment(self) -> None:
+        """`. .fcgraph/env` in another terminal joins the stack."""
+        binaries = str(Path(sys.executable).parent)
+        lines = stack.shell_lines(self.environment) + f"export PATH='{binaries}':\"$PATH\"\n"
+        (self.data_dir / "env").write_text(lines)
