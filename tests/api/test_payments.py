@@ -16,7 +16,8 @@ from tests.api.asking import Api
 from tests.api.cases import BOB, EDGE_PAYMENTS, ZOE, user
 
 PAGE = """
-query($id: UUID!, $filter: PaymentFilter, $direction: Direction, $first: Int, $after: String, $last: Int, $before: String) {
+query($id: UUID!, $filter: PaymentFilter, $direction: Direction,
+      $first: Int, $after: String, $last: Int, $before: String) {
   user(userId: $id) {
     payments(direction: $direction, filter: $filter, first: $first, after: $after, last: $last, before: $before) {
       totalCount
