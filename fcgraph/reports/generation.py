@@ -69,12 +69,13 @@ def generate(
 ) -> Generated:
     """Make the report of the month `YYYY-MM` from the database as it is now.
 
-    Adds version n + 1 only when the bytes differ from the latest version's. Takes two connections of the engine, which
-    should have no statement timeout. Raises Refused (INVALID_INPUT, PERIOD_NOT_STARTED) and StorageFull.
+    Adds version n + 1 only when the bytes differ from the latest version's. Makes two connections of its own, since it
+    may take minutes. Raises Refused (INVALID_INPUT, PERIOD_NOT_STARTED) and StorageFull.
     """
     month = parse_period(period)
     if not month.has_started(now, time_zone):
         raise Refused(f"{period} has not started yet", code="PERIOD_NOT_STARTED", path=("period",))
+    engine = db.apart(engine, name="report")
     with db.write(engine) as holder, files.draft() as draft:
         # Held until the row is committed. The snapshot is taken after it by a connection of its own, so that whoever
         # waited here sees all that the one before him saw.
