@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 from quixstreams.models.topics import Topic, TopicAdmin, TopicConfig, TopicManager
 
@@ -49,10 +49,7 @@ def identify(admin: AdminClient, topic: str, timeout_seconds: float) -> TopicIde
     The in-process broker gives topics no id, but none of its topics outlives it: its address (a random port) and its
     cluster id (an address in its process's memory) are new whenever it is started, so together they serve as the id.
     """
-    cluster = admin.list_topics(topic, timeout=timeout_seconds)
-    found = cluster.topics[topic]
-    if found.error is not None:
-        raise KafkaException(found.error)
+    cluster = admin.list_topics(timeout=timeout_seconds)  # of all topics: naming a missing one might make it
     if is_in_process(cluster):
         topic_id = ",".join(sorted(f"{broker.host}:{broker.port}" for broker in cluster.brokers.values()))
     else:

@@ -72,6 +72,9 @@ class Sending:
                 return
             except BufferError:
                 self._producer.poll(0.1)
+            except KafkaException as e:  # larger than a message may be: this one fails, the others go on
+                self.reason = e.args[0].str()
+                return
 
     def _on_delivery(self, error: Any, message: object) -> None:
         if error is None:

@@ -1,9 +1,8 @@
-"""A process of ours under test: started with settings as its whole environment, its log lines read as data."""
+"""A process of ours under test: started with the test's settings, its log lines read as data."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,16 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fcgraph.settings import Settings
+from tests import services
 from tests.waiting import until
 
-ROOT = Path(__file__).parent.parent.parent
 END_SECONDS = 20
-
-
-def environment(settings: Settings, **more: str) -> dict[str, str]:
-    """The settings as environment variables, and nothing of the developer's own."""
-    found = {name.upper(): str(value) for name, value in settings.model_dump().items() if value is not None}
-    return {"PATH": os.environ["PATH"], **found, "LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1", **more}
 
 
 class Process:
@@ -31,8 +24,8 @@ class Process:
         with log_file.open("wb") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                cwd=ROOT,
-                env={**environment(settings, **more)},
+                cwd=services.ROOT,
+                env={**services.environment(settings), "LOG_FORMAT": "json", **more},
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )

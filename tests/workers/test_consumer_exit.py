@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic, value
 from workers import consumer as edge
@@ -28,11 +26,7 @@ def test_a_bug_is_logged_in_full_and_commits_no_offset(start_consumer: StartCons
     assert not any(topic.committed().values())
 
 
-def test_two_consumers_of_one_name_end_the_older_one(
-    start_consumer: StartConsumer, topic: Topic, kafka: object
-) -> None:
-    if getattr(kafka, "kind", None) != "apache":
-        pytest.skip("the in-process broker fences nobody")
+def test_two_consumers_of_one_name_end_the_older_one(start_consumer: StartConsumer, apache_kafka: object) -> None:
     older = start_consumer(KAFKA_INSTANCE_ID="one")
     older.wait_for("partitions_assigned", READY_SECONDS)
     newer = start_consumer(KAFKA_INSTANCE_ID="one")

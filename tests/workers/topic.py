@@ -91,16 +91,26 @@ class Topic:
         """The group's committed offset of each partition that has one."""
         return {p.partition: p.next_offset for p in self.lag().partitions if p.next_offset is not None}
 
-    def set_back(self, offset: int = 0) -> None:
-        """Set the group's offsets of all partitions; nobody may be consuming."""
+    def set_back(self, offset: int = 0, within_seconds: float = 30) -> None:
+        """Set the group's offsets of all partitions, as its only member: waits until nobody else is left in it."""
         wanted = [TopicPartition(self.name, p.partition, offset) for p in self.lag().partitions]
-        consumer = Consumer({"bootstrap.servers": self.broker, "group.id": self.group, "log_level": 0})
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.broker,
+                "group.id": self.group,
+                "enable.auto.commit": False,
+                "session.timeout.ms": 6000,  # the in-process broker takes the newest member's for all of them
+                "log_level": 0,
+            }
+        )
+        consumer.subscribe([self.name])
+
+        def all_ours() -> bool:
+            consumer.poll(0.1)
+            return len(consumer.assignment()) == len(wanted)
+
         try:
+            until(all_ours, within_seconds)
             consumer.commit(offsets=wanted, asynchronous=False)
         finally:
             consumer.close()
-
-    def members(self) -> int:
-        """How many consumers the group has."""
-        described = self.admin.describe_consumer_groups([self.group], request_timeout=TIMEOUT_SECONDS)
-        return len(described[self.group].result().members)
