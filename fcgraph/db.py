@@ -47,6 +47,11 @@ def make_engine(
     )
 
 
+def apart(engine: Engine, *, name: str) -> Engine:
+    """An engine on the same database without pool and timeouts: for work that takes minutes and must block nobody."""
+    return make_engine(engine.url.render_as_string(hide_password=False), name=name)
+
+
 @contextmanager
 def read(engine: Engine, *, snapshot: bool = False) -> Iterator[Connection]:
     """A READ ONLY transaction. `snapshot=True`: every statement in it sees one and the same state."""
