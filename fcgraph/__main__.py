@@ -1,0 +1,233 @@
+"""The command line: `python -m fcgraph up | migrate | seed | import | report | status`.
+
+Exit codes: 0 done. 1 a bug. 2 a wrong command line or setting. 3 refused: what was asked cannot be done, and the line
+says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down. 5 a part is away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from fcgraph import log, settings
+from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
+
+# What a command needs is imported by that command: `--help` and `status` answer at once.
+if TYPE_CHECKING:
+    from rich.console import Console
+    from sqlalchemy import Engine
+
+    from fcgraph.embedded.stack import Stack
+
+WRONG, REFUSED, NOT_ALL, AWAY = 2, 3, 4, 5
+MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+@app.command()
+def up() -> None:
+    """Start everything on this machine and keep it running until Ctrl-C."""
+    from fcgraph.embedded.output import Output
+    from fcgraph.embedded.up import Up
+
+    Up(settings.current(), Output()).run()
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    join_stack()
+    from alembic import command
+    from alembic.config import Config
+
+    command.upgrade(Config(str(MIGRATIONS)), "head")
+    typer.echo("the schema is the newest")
+
+
+@app.command()
+def seed(
+    demo: Annotated[bool, typer.Option("--demo", help="Also 2,000 made payments of 2025, always the same.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Load the users and currencies that are not there yet. May be repeated."""
+    join_stack()
+    from fcgraph import db
+    from seeds.load import load_demo, load_reference
+
+    given, engine = settings.current(), writing_engine()
+    with db.write(engine) as connection:
+        load_reference(connection)
+    told: dict[str, Any] = {"reference": True, "demo": None}
+    if demo:
+        counts = load_demo(engine, given)
+        told["demo"] = asdict(counts)
+    if as_json:
+        typer.echo(json.dumps(told))
+        return
+    typer.echo("users and currencies are there")
+    if told["demo"]:
+        typer.echo("made payments: " + ", ".join(f"{name} {count:,}" for name, count in told["demo"].items()))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path | None, typer.Argument(help="The CSV file; without it the one that CSV_FILE names.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would happen, write no payment.")] = False,
+    all_or_nothing: Annotated[bool, typer.Option(help="Store no payment when a row is bad.")] = False,
+    reimport: Annotated[bool, typer.Option(help="Run the file although the same bytes were imported before.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a CSV file in, with a progress bar and a summary. Exit code 4 when rows were rejected or in conflict."""
+    stack = join_stack()
+    from fcgraph import import_view
+
+    given, engine = settings.current(), writing_engine()
+    done = import_view.import_file(
+        engine,
+        given,
+        file or given.csv_file,
+        terminal(stderr=True),
+        dry_run=dry_run,
+        mode="ALL_OR_NOTHING" if all_or_nothing else "VALID_ROWS",
+        reimport=reimport,
+    )
+    if as_json:
+        typer.echo(json.dumps(done.shown()))
+    else:
+        import_view.show(terminal(), done, stack["api_url"] if stack else None)
+    if done.state in ("FAILED", "CANCELLED"):
+        raise typer.Exit(REFUSED)
+    if not done.all_taken:
+        raise typer.Exit(NOT_ALL)
+
+
+@app.command()
+def report(
+    period: Annotated[str | None, typer.Option(help="The month, YYYY-MM; without it the previous one.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the month as a table with a chart.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the report of a month. The same content is never a second version."""
+    join_stack()
+    import sqlalchemy as sa
+
+    from fcgraph import db, report_view, reports
+    from fcgraph.files import Files
+    from fcgraph.models import Report
+    from fcgraph.reports.period import period_at
+
+    given = settings.current()
+    engine, files = db.make_engine(given.database_url, name="report"), Files(given.reports_dir)
+    now, zone = datetime.now(UTC), given.report_timezone
+    month = period or str(period_at(now, zone).previous)
+    with terminal(stderr=True).status(f"making the report of {month}"):
+        made = reports.generate(engine, files, month, time_zone=zone, now=now, correlation_id=uuid4().hex)
+    with db.read(engine) as connection:
+        columns = sa.select(*Report.__table__.columns)
+        row = connection.execute(columns.where(Report.period == made.period, Report.version == made.version)).one()
+    path = files.path(row.file_key)
+    told = {
+        "period": made.period,
+        "version": made.version,
+        "unchanged": made.unchanged,
+        "file": str(path),
+        "sha256": row.sha256,
+        "row_count": row.row_count,
+        "balanced": row.balanced,
+        "totals": row.totals,
+    }
+    if as_json:
+        typer.echo(json.dumps(told))
+        return
+    if show:
+        with path.open("rb") as file:
+            report_view.show(terminal(), row, file)
+    typer.echo(f"{path} ({'unchanged' if made.unchanged else 'new'}, version {made.version}, {row.row_count} lines)")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """What runs and how far it is. Exit code 3 when nothing runs, 4 when a process is down, 5 when a part is away."""
+    stack = join_stack()
+    if stack is None:
+        raise Refused("fcgraph is not up here (python -m fcgraph up); DATA_DIR says where it is looked for")
+    from fcgraph import status_view
+
+    work = status_view.look(settings.current())
+    if as_json:
+        typer.echo(json.dumps(status_view.shown(stack, work), default=str))
+    else:
+        status_view.show(terminal(), stack, work)
+    if work.away:
+        raise typer.Exit(AWAY)
+    if any(process["state"] != "running" for process in stack["processes"].values()):
+        raise typer.Exit(NOT_ALL)
+
+
+def join_stack() -> Stack | None:
+    """Use the addresses and folders of the running stack wherever the environment gives none; tell what runs."""
+    from fcgraph.embedded import stack
+
+    given = settings.load()
+    log.set_up("cli", level="WARNING" if given.log_level == "INFO" else given.log_level, fmt=given.log_format)
+    running = stack.running(given.data_dir)
+    for name, value in running["environment"].items() if running else ():
+        os.environ.setdefault(name, value)
+    return running
+
+
+def writing_engine() -> Engine:
+    """An engine for the intake."""
+    from fcgraph import db
+
+    given = settings.current()
+    return db.make_engine(
+        given.database_url,
+        name="cli",
+        lock_timeout_seconds=given.intake_lock_timeout_seconds,
+        statement_timeout_seconds=given.write_statement_timeout_seconds,
+    )
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def main() -> None:
+    """Run the command line; an error on purpose is one line and an exit code, a bug is a traceback."""
+    try:
+        app()
+    except SettingsError as e:
+        end(e.message, WRONG)
+    except Unavailable as e:
+        end(e.message, AWAY)
+    except FcgraphError as e:
+        end(f"{e.message} ({e.code})", REFUSED)
+    except Exception as e:
+        from fcgraph import db
+
+        if not db.is_away(e):
+            raise
+        end(f"PostgreSQL is away: {str(e.__cause__ or e).strip().splitlines()[0]}", AWAY)
+
+
+def end(line: str, exit_code: int) -> None:
+    typer.echo(line, err=True)
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

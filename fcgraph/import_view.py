@@ -1,0 +1,169 @@
+"""A CSV import as a person at a terminal meets it: a bar while it runs, a summary when it is done.
+
+The import itself is csv_imports'; a worker that takes it over meanwhile is only watched.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from sqlalchemy import Engine
+
+from fcgraph import csv_imports, db
+from fcgraph.errors import Refused
+from fcgraph.files import Files
+from fcgraph.models import OUTCOMES, Currency, Import, ImportTotal
+from fcgraph.settings import Settings
+
+BLOCK_BYTES = 1024 * 1024
+LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished import. `counts`: read, each outcome, suspicious. `totals`: per currency, as text at its scale."""
+
+    import_id: str
+    file_name: str
+    already_imported: bool
+    dry_run: bool
+    state: str
+    failure: str | None
+    counts: dict[str, int]
+    totals: list[dict[str, str]]
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether every row is stored, now or before."""
+        return self.state == "SUCCEEDED" and not self.counts["conflict"]
+
+    def shown(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+
+def import_file(
+    engine: Engine, settings: Settings, file: Path, console: Console, *, dry_run: bool, mode: str, reimport: bool
+) -> Ended:
+    """Take the file in and run it here to its end, with a bar. Raises Refused."""
+    if not file.is_file():
+        raise Refused(f"There is no file {file}.")
+    files = Files(settings.uploads_dir)
+    size = file.stat().st_size
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        taken = progress.add_task(f"taking in {file.name}", total=size)
+        accepted = csv_imports.accept(
+            engine,
+            files,
+            _blocks(file, lambda n: progress.advance(taken, n)),
+            file_name=file.name,
+            dry_run=dry_run,
+            mode=mode,
+            expected=None,
+            reimport=reimport,
+            correlation_id=uuid4().hex,
+            upload_max_bytes=settings.upload_max_bytes,
+        )
+        importing = progress.add_task("trying out" if dry_run else "importing", total=1.0)
+        csv_imports.run(
+            engine,
+            files,
+            accepted.import_id,
+            settings,
+            on_progress=lambda part: progress.update(importing, completed=part),
+        )
+        # Usually it has ended now. A worker that was quicker to claim it is watched until it has.
+        while (done := _progress(engine, accepted.import_id)) is not None:
+            progress.update(importing, completed=done)
+            time.sleep(LOOK_SECONDS)
+        progress.update(importing, completed=1.0)
+    return ended(engine, accepted.import_id, already_imported=accepted.already_imported)
+
+
+def _blocks(file: Path, on_read: Any) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            on_read(len(block))
+            yield block
+
+
+def _progress(engine: Engine, import_id: UUID) -> float | None:
+    """How far it is, 0 to 1; None when it has ended."""
+    with db.read(engine) as connection:
+        row = connection.execute(
+            sa.select(Import.finished_at, Import.done_bytes, Import.size_bytes).where(Import.import_id == import_id)
+        ).one()
+    return None if row.finished_at else row.done_bytes / max(row.size_bytes, 1)
+
+
+def ended(engine: Engine, import_id: UUID, *, already_imported: bool) -> Ended:
+    """The import as its rows tell it."""
+    counts = [Import.__table__.c[f"{name}_count"].label(name) for name in ("read", *OUTCOMES, "suspicious")]
+    totals = (
+        sa.select(ImportTotal.currency, ImportTotal.accepted, ImportTotal.rejected, Currency.minor_units)
+        .outerjoin(Currency, Currency.code == ImportTotal.currency)
+        .where(ImportTotal.import_id == import_id)
+        .order_by(ImportTotal.currency)
+    )
+    with db.read(engine, snapshot=True) as connection:
+        row = connection.execute(
+            sa.select(Import.file_name, Import.dry_run, Import.state, Import.failure).where(
+                Import.import_id == import_id
+            )
+        ).one()
+        counted = connection.execute(sa.select(*counts).where(Import.import_id == import_id)).one()
+        sums = connection.execute(totals).all()
+    return Ended(
+        import_id=str(import_id),
+        file_name=row.file_name,
+        already_imported=already_imported,
+        dry_run=row.dry_run,
+        state=row.state,
+        failure=row.failure,
+        counts=dict(counted._mapping),
+        totals=[
+            {
+                "currency": s.currency,
+                "accepted": at_scale(s.accepted, s.minor_units),
+                "rejected": at_scale(s.rejected, s.minor_units),
+            }
+            for s in sums
+        ],
+    )
+
+
+def at_scale(amount: Decimal, minor_units: int | None) -> str:
+    """The amount with the currency's decimals; as it is for a currency that nobody knows."""
+    return f"{amount:.{minor_units}f}" if minor_units is not None else f"{amount:f}"
+
+
+def show(console: Console, done: Ended, api_url: str | None) -> None:
+    """Print the summary."""
+    if done.already_imported:
+        console.print("These bytes were imported before; this is that import. --reimport runs them again.")
+    if done.dry_run:
+        console.print("A dry run: the verdicts are the real ones, no payment was written.")
+    console.print(f"{done.file_name}: [bold]{done.state}[/]")
+    table = Table("outcome")
+    table.add_column("rows", justify="right")
+    for name, count in done.counts.items():
+        table.add_row(name, f"{count:,}", style="red" if count and name in ("rejected", "conflict") else "")
+    console.print(table)
+    for total in done.totals:
+        console.print(f"{total['currency']}: {total['accepted']} accepted, {total['rejected']} rejected")
+    if done.failure:
+        console.print(f"[red]{done.failure}[/]")
+    console.print(f"import {done.import_id}")
+    if api_url and done.counts["rejected"] + done.counts["conflict"]:
+        console.print(f"what was not taken, to correct and send again: {api_url}/imports/{done.import_id}/rejects.csv")

@@ -1,0 +1,107 @@
+"""What runs and how far it is, as `status` tells it: processes, unread messages, jobs. Asks; changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import DBAPIError
+
+from fcgraph import db, job_runs, kafka_lag, queue
+from fcgraph.embedded.stack import Stack
+from fcgraph.errors import Unavailable
+from fcgraph.settings import Settings
+
+LAG_SECONDS_MAX = 5.0
+ANSWER_SECONDS_MAX = 5.0
+
+
+@dataclass
+class Work:
+    """How far the work is; a part that is away is named in `away` and the rest is told all the same."""
+
+    away: dict[str, str] = field(default_factory=dict)
+    consumer_lag: dict[str, Any] | None = None
+    jobs_waiting: int | None = None
+    scheduled: list[dict[str, Any]] = field(default_factory=list)
+    last_runs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def look(settings: Settings) -> Work:
+    """Ask Kafka, Redis and PostgreSQL."""
+    work = Work()
+    try:
+        lag = kafka_lag.read_lag(
+            settings.kafka_broker,
+            settings.kafka_topic,
+            settings.kafka_consumer_group,
+            timeout_seconds=LAG_SECONDS_MAX,
+        )
+        work.consumer_lag = {
+            "total": lag.total,
+            "partitions": {str(p.partition): p.lag for p in lag.partitions},
+            "oldest_unread_age_seconds": lag.oldest_unread_age_seconds(datetime.now(UTC)),
+        }
+    except Unavailable as e:
+        work.away["kafka"] = e.message
+    try:
+        work.jobs_waiting = queue.waiting(settings.redis_url)
+        work.scheduled = [asdict(one) for one in queue.scheduled(settings.redis_url)]
+    except Unavailable as e:
+        work.away["redis"] = e.message
+    engine = db.make_engine(settings.database_url, name="status", statement_timeout_seconds=ANSWER_SECONDS_MAX)
+    try:
+        with db.read(engine) as connection:
+            work.last_runs = [asdict(one) for one in job_runs.last_runs(connection)]
+    except DBAPIError as e:
+        if not db.is_away(e):
+            raise
+        work.away["postgresql"] = str(e.orig).strip().splitlines()[0]
+    return work
+
+
+def shown(stack: Stack, work: Work | None) -> dict[str, Any]:
+    """As `--json` prints it: no passwords, nothing that is only for us."""
+    told: dict[str, Any] = {
+        key: stack[key] for key in ("api_url", "database_url", "redis_url", "kafka_broker", "kafka_kind")
+    }
+    told["processes"] = {
+        name: {key: process[key] for key in ("pid", "state", "restarts")}
+        for name, process in stack["processes"].items()
+    }
+    return told | (asdict(work) if work else {})
+
+
+def show(console: Console, stack: Stack, work: Work) -> None:
+    """Print all of it."""
+    console.print(f"API {stack['api_url']}   Kafka {stack['kafka_broker']} ({stack['kafka_kind']})")
+    console.print(f"PostgreSQL {stack['database_url']}   Redis {stack['redis_url']}")
+    processes = Table("process", "state", "pid", "restarts", title="Processes", title_justify="left")
+    for name, process in stack["processes"].items():
+        processes.add_row(name, process["state"], str(process["pid"]), str(process["restarts"]))
+    console.print(processes)
+    for part, reason in work.away.items():
+        console.print(f"[red]{part} is away:[/] {reason}")
+    if work.consumer_lag is not None:
+        age = work.consumer_lag["oldest_unread_age_seconds"]
+        per_partition = ", ".join(f"{p}: {lag}" for p, lag in work.consumer_lag["partitions"].items())
+        oldest = f"; the oldest has waited {age:.0f} s" if age is not None else ""
+        console.print(f"Unread messages: {work.consumer_lag['total']} (by partition {per_partition or 'none'}){oldest}")
+    if work.jobs_waiting is not None:
+        console.print(f"Jobs waiting for a worker: {work.jobs_waiting}")
+    jobs = Table("job", "next", "last run", "how it ended", title="Scheduled jobs", title_justify="left")
+    # One job has one name here: that of its entry in the schedule, and that of its function, without their prefixes.
+    next_at = {one["job_id"].removeprefix("scheduled-"): one["next_at"] for one in work.scheduled}
+    last = {one["job"].removeprefix("run_").replace("_", "-"): one for one in work.last_runs}
+    for job in sorted({*next_at, *last}):
+        run = last.get(job, {})
+        told = " ".join(text for text in (run.get("state"), run.get("detail")) if text)
+        jobs.add_row(job, _time(next_at.get(job)), _time(run.get("started_at")), told or "-")
+    console.print(jobs)
+
+
+def _time(instant: datetime | None) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}Z" if instant else "-"
