@@ -1,0 +1,34 @@
+# `make up` and `make test` need a Python 3.11 or newer and nothing else. Both make .venv when it is missing or old.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# The first Python on PATH that is new enough; PYTHON=… on the command line is taken as it is.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: up test lint check-python
+
+up: $(INSTALLED)
+	@exec $(BIN)/python -m fcgraph up
+
+test: lint
+	$(BIN)/python -m pytest
+
+# What can be told without running anything.
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(INSTALLED): requirements.txt | check-python
+	@echo "installing requirements.txt into $(VENV) (a minute the first time)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+check-python:
+	@test -n "$(PYTHON)" || { echo "fcgraph needs Python 3.11 or newer; python3 here is: $$(python3 --version 2>&1)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fcgraph needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
