@@ -90,7 +90,7 @@ def redis_url(redis_server: str) -> str:
 @pytest.fixture(scope="session")
 def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Kafka]:
     """The session's Kafka: `.address`, and `.kind` "apache" or "in-process"."""
-    choice = services.choose_kafka(Settings.model_validate({"kafka_embedded": KAFKA_WISH}).kafka_embedded)
+    choice = services.choose_kafka(Settings.model_validate({"kafka_embedded": KAFKA_WISH}))
     pytestconfig.stash[kafka_choice] = choice
     with services.kafka_server(tmp_path_factory.mktemp("kafka"), choice) as server:
         yield server

@@ -79,14 +79,13 @@ def kafka_server(folder: Path, choice: kafka.Choice) -> Iterator[Kafka]:
             yield Kafka(kafka.address_file(folder / "kafka").read_text(), "in-process")
 
 
-def choose_kafka(wish: kafka.Wish) -> kafka.Choice:
+def choose_kafka(given: Settings) -> kafka.Choice:
     """The same choice that `up` makes, with the jars that it keeps."""
-    limits = Settings()
     return kafka.choose(
-        wish,
+        given.kafka_embedded,
         ROOT / ".fcgraph",
-        reach_seconds=limits.maven_reach_seconds,
-        download_seconds=limits.maven_download_seconds,
+        reach_seconds=given.maven_reach_seconds,
+        download_seconds=given.maven_download_seconds,
         say=logging.getLogger(__name__).warning,
     )
 
