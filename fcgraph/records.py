@@ -212,10 +212,11 @@ def _timestamp(present: Mapping[str, str], latest: datetime, problems: _Problems
 
 def _instant(match: re.Match[str]) -> datetime | None:
     """The instant in UTC; None when there is no such moment. Finer than microseconds is cut off, never rounded up."""
-    year, month, day, hour, minute, second = (int(match.group(n)) for n in range(1, 7))
     microsecond = int((match.group(7) or "")[:6].ljust(6, "0"))
     try:
-        naive = datetime(year, month, day, hour, minute, second, microsecond, UTC)
+        naive = datetime(
+            int(match[1]), int(match[2]), int(match[3]), int(match[4]), int(match[5]), int(match[6]), microsecond, UTC
+        )
         if match.group(9) is None:
             return naive
         hours, minutes = int(match.group(10)), int(match.group(11))
@@ -229,8 +230,8 @@ def _instant(match: re.Match[str]) -> datetime | None:
 
 def instant_text(instant: datetime) -> str:
     """The canonical text of an instant: UTC, `Z`, microseconds without trailing zeros and only where there are any."""
-    text = instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-    return f"{text}.{instant.microsecond:06d}".rstrip("0") + "Z" if instant.microsecond else text + "Z"
+    text = instant.astimezone(UTC).isoformat().removesuffix("+00:00")
+    return (text.rstrip("0") if instant.microsecond else text) + "Z"
 
 
 def _status(present: Mapping[str, str], problems: _Problems) -> str | None:

@@ -48,16 +48,7 @@ class Judge:
             rows = self._odd_csv_rows(chunk, parsed, header, line_max_bytes)
             self._learn(connection, _user_ids(rows, header))
         slow: list[Judged] = [(None, row.line, row.raw, _judge_csv(row, header, reference)) for row in rows]
-        lines = chunk.text.split("\n") if parsed.accepted.position else []
-        first = chunk.lines[0] if chunk.lines else 0
-        is_range = isinstance(chunk.lines, range)
-        index = None if is_range else {line: n for n, line in enumerate(chunk.lines)}
-
-        def raw_line(line: int) -> bytes:
-            at = line - first if index is None else index[line]
-            return chunk.raw_of.get(line) or lines[at].encode("latin-1")
-
-        return _batch(parsed.accepted, None, slow, raw_line, reference, source, correlation_id)
+        return _batch(parsed.accepted, None, slow, _raw_line(chunk), reference, source, correlation_id)
 
     def messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
         """Judge Kafka messages, given as (partition, offset, value)."""
@@ -146,6 +137,20 @@ class Judge:
             raw = chunk.raw_of.get(line) or text.encode("latin-1")
             rows.append(_take_apart(line, raw, line_max_bytes))
         return sorted(rows)
+
+
+def _raw_line(chunk: Chunk) -> Callable[[int], bytes]:
+    """The bytes of a plain row by its line; asked for rarely, so the text is taken apart only then."""
+    lines: list[str] = []
+    index: dict[int, int] = {}
+
+    def raw_line(line: int) -> bytes:
+        if not lines:
+            lines.extend(chunk.text.split("\n"))
+            index.update(zip(chunk.lines, range(len(lines)), strict=True))
+        return chunk.raw_of.get(line) or lines[index[line]].encode("latin-1")
+
+    return raw_line
 
 
 def _cut_row_aside(chunk: Chunk) -> Chunk:

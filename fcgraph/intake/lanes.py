@@ -50,12 +50,12 @@ class NotWritten(Exception):
 class _Task:
     """One batch on its way."""
 
-    def __init__(self, batch: Batch, account: Account, before: _Task | None, held: set[str]) -> None:
+    def __init__(self, batch: Batch, account: Account, before: _Task | None, ids: set[str], held: set[str]) -> None:
         self.batch = batch
         self.account = account
         self.before = before
+        self.ids = ids
         self.held = held
-        self.ids = set(batch.transaction_ids)
         self.state = _State.WRITING
         self.done: Future[Settled] | None = None
 
@@ -80,7 +80,7 @@ class Lanes:
         held: set[str] = set()
         for earlier in self._pending:
             held |= earlier.ids & ids
-        task = _Task(batch, account, self._pending[-1] if self._pending else None, held)
+        task = _Task(batch, account, self._pending[-1] if self._pending else None, ids, held)
         self._pending.append(task)
         task.done = self._pool.submit(self._write, task)
 

@@ -49,7 +49,7 @@ def payments(seed: str, users: list[str]) -> Iterator[list[str]]:
             str(uuid.UUID(int=rnd.getrandbits(128), version=4)),
             rnd.choice(users),
             rnd.choice(users),
-            f"{rnd.randrange(1, 2_000_000) / 100:.2f}",
+            f"{rnd.randrange(1, 1_020_000) / 100:.2f}",
             rnd.choice(CURRENCIES),
             f"2025-{rnd.randrange(1, 13):02}-{rnd.randrange(1, 29):02}T{rnd.randrange(24):02}:{rnd.randrange(60):02}"
             f":{rnd.randrange(60):02}Z",
