@@ -86,6 +86,10 @@ class Files:
         """Bytes. Raises FileNotFoundError."""
         return self.path(key).stat().st_size
 
+    def age_seconds(self, key: str) -> float:
+        """How long ago the bytes were written. Raises FileNotFoundError."""
+        return time.time() - self.path(key).stat().st_mtime
+
     def delete(self, key: str) -> None:
         """Forget the file; one that is not there is forgotten already."""
         self.path(key).unlink(missing_ok=True)

@@ -30,6 +30,7 @@ RUN_REPORT = "workers.jobs.run_report"
 RUN_DUE_REPORTS = "workers.jobs.run_due_reports"
 SWEEP_IMPORTS = "workers.jobs.sweep_imports"
 SWEEP_REPORTS = "workers.jobs.sweep_reports"
+DUE_REPORTS_JOB_ID = "due-reports"
 
 # rq-scheduler keeps what is scheduled in this sorted set, by the time when it is due.
 SCHEDULED_KEY = "rq:scheduler:scheduled_jobs"

@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     report_retry_seconds: float = Field(300, gt=0)  # due reports that did not end well are tried again after this
     report_check_seconds: float = Field(60, gt=0)  # how often it is looked whether due reports ended well
     draft_kept_seconds: float = Field(24 * 3600, gt=0)  # older half-written files are a killed process's leavings
+    leaving_young_seconds: float = Field(7 * 24 * 3600, gt=0)  # an older report without a row is another database's
     job_runs_kept_max: int = Field(200, ge=2)  # of each scheduled job
     scheduler_interval_seconds: float = Field(2, gt=0)
     worker_ttl_seconds: int = Field(25, ge=17)  # an idle worker looks around every 15 s less than this

@@ -20,8 +20,6 @@ from fcgraph.files import Files
 from fcgraph.job_runs import Run
 from fcgraph.settings import Settings
 
-DUE_REPORTS_JOB_ID = "due-reports"
-
 logger = log.get(__name__)
 
 
@@ -51,10 +49,23 @@ def run_due_reports() -> None:
     with _work("run_due_reports", scheduled=True) as work:
         now = datetime.now(UTC)
         files = Files(work.given.reports_dir)
-        reports.sweep(work.engine, files, drafts_older_than_seconds=work.given.draft_kept_seconds)
+        reports.sweep(
+            work.engine,
+            files,
+            drafts_older_than_seconds=work.given.draft_kept_seconds,
+            leavings_younger_than_seconds=work.given.leaving_young_seconds,
+        )
         with db.read(work.engine) as connection:
             periods = reports.due_periods(connection, time_zone=work.given.report_timezone, now=now)
-        made = [_generate(work, period, now) for period in periods]
+        made, failed = [], None
+        for period in periods:
+            try:
+                made.append(_generate(work, period, now))
+            except Exception as e:  # noqa: BLE001 - raised below: one month's trouble must not cost the others' reports
+                logger.error("report_failed", period=period, reason=type(e).__name__)
+                failed = failed or e
+        if failed is not None:
+            raise failed
         _tell(work, ", ".join(f"{m.period} v{m.version}{' unchanged' if m.unchanged else ''}" for m in made))
 
 
@@ -75,7 +86,7 @@ def sweep_reports() -> None:
     """
     with _work("sweep_reports", scheduled=True) as work:
         if _reports_are_owed(work):
-            queue.enqueue(work.given.redis_url, queue.RUN_DUE_REPORTS, job_id=DUE_REPORTS_JOB_ID)
+            queue.enqueue(work.given.redis_url, queue.RUN_DUE_REPORTS, job_id=queue.DUE_REPORTS_JOB_ID)
             _tell(work, "enqueued")
 
 
@@ -111,6 +122,8 @@ def _work(name: str, *, scheduled: bool = False) -> Iterator[Work]:
         log.set_up("worker", level=given.log_level, fmt=given.log_format)
     correlation_id = uuid4().hex
     log.bind(correlation_id=correlation_id, job=name)
+    tell = logger.debug if name.startswith("sweep_") else logger.info  # sweeps come every few seconds
+    tell("job_started")
     engine = db.make_engine(given.database_url, name=name)
     try:
         if scheduled:
@@ -119,6 +132,7 @@ def _work(name: str, *, scheduled: bool = False) -> Iterator[Work]:
                 yield Work(given, engine, correlation_id, run)
         else:
             yield Work(given, engine, correlation_id, None)
+        tell("job_finished")
     except FcgraphError as e:
         logger.error("job_refused", code=e.code, reason=e.message)
         raise

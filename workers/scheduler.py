@@ -20,7 +20,6 @@ from rq.job import Job
 from fcgraph import failpoints, log, queue, reports, settings
 from fcgraph.errors import SettingsError
 from fcgraph.settings import Settings
-from workers.jobs import DUE_REPORTS_JOB_ID
 
 # The entry of the scheduler and the job it puts into the queue are two records in Redis with two ids: registering
 # the entry again must not touch a job that waits or runs.
@@ -50,7 +49,7 @@ def plan(given: Settings) -> list[Planned]:
 
     return [
         Planned(
-            DUE_REPORTS_JOB_ID,
+            queue.DUE_REPORTS_JOB_ID,
             queue.RUN_DUE_REPORTS,
             lambda now: reports.next_midnight(now, given.report_timezone),
         ),

@@ -65,7 +65,7 @@ def work(given: Settings) -> None:
         try:
             worker = Worker(given, stopping)
             logger.info("worker_started", name=worker.name)
-            worker.work(logging_level=given.log_level)
+            worker.work(logging_level="DEBUG" if given.log_level == "DEBUG" else "WARNING")  # jobs tell of themselves
         except redis.RedisError as e:
             logger.warning("redis_lost", reason=type(e).__name__)
         if not stopping.is_set():  # RQ gave up on something it did not expect, and told it

@@ -25,7 +25,7 @@ from fcgraph.reports.period import Period, parse_period, period_at
 STATUSES = ["completed"]
 LOCK_SPACE = 0x66637270  # the first of the two numbers of a period's advisory lock
 FILE_NAME = "monthly_report_{period}_v{version}.csv"
-FILE_NAMES = re.compile(r"monthly_report_([0-9]{4}-[0-9]{2})_v[0-9]+\.csv")
+FILE_NAMES = re.compile(r"monthly_report_((?!0000)[0-9]{4}-(?:0[1-9]|1[0-2]))_v[1-9][0-9]*\.csv")
 
 # `reports.lines` knows the order of these columns.
 LINES = (
@@ -127,20 +127,29 @@ def due_periods(connection: Connection, *, time_zone: str, now: datetime) -> lis
     return [*missed, str(previous)]
 
 
-def sweep(engine: Engine, files: Files, *, drafts_older_than_seconds: float) -> int:
-    """Delete what killed processes left: old drafts, and files that were renamed but got no row. Returns how many."""
+def sweep(
+    engine: Engine, files: Files, *, drafts_older_than_seconds: float, leavings_younger_than_seconds: float
+) -> int:
+    """Delete what killed processes left: old drafts, and files that were renamed but got no row. Returns how many.
+
+    An older file without a row is nobody's leaving but another database's report: it stays, and is told.
+    """
     swept = files.sweep(drafts_older_than_seconds)
     for key in files.stored():
         name = FILE_NAMES.fullmatch(key)
         if name is None:
             continue  # somebody else's file
         with db.write(engine) as holder:
+            if _known(holder, key):
+                continue
+            if files.age_seconds(key) > leavings_younger_than_seconds:
+                logger.warning("report_file_without_row", file_key=key)
+                continue
+            _lock(holder, parse_period(name[1]))  # one that is just being made gets its row under this lock
             if not _known(holder, key):
-                _lock(holder, parse_period(name[1]))  # one that is just being made gets its row under this lock
-                if not _known(holder, key):
-                    files.delete(key)
-                    logger.info("report_leaving_swept", file_key=key)
-                    swept += 1
+                files.delete(key)
+                logger.info("report_leaving_swept", file_key=key)
+                swept += 1
     return swept
 
 

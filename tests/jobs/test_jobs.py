@@ -86,6 +86,16 @@ def test_a_job_that_fails_is_recorded_as_failed(environment: Environment, engine
     assert runs(engine) == {"run_due_reports": ("FAILED", "FailpointReached")}
 
 
+def test_a_month_that_fails_does_not_cost_the_others(environment: Environment, engine: Engine) -> None:
+    missed, previous = a_month_ago(3), a_month_ago()
+    store(engine, Paid(1, 2, "1.00", "USD", f"{missed}-10T10:00:00Z"))
+    assert run(environment, "run_due_reports()", FCGRAPH_FAILPOINT="report-written=raise") == 1
+    assert report_rows(engine) == [(previous, 1)]
+    assert runs(engine) == {"run_due_reports": ("FAILED", "FailpointReached")}
+    assert run(environment, "run_due_reports()") == 0
+    assert report_rows(engine) == [(missed, 1), (previous, 1)]
+
+
 def test_one_report_by_its_period(environment: Environment, engine: Engine) -> None:
     assert run(environment, "run_report('2025-05')") == 0
     assert run(environment, "run_report('2999-05')") == 1

@@ -24,6 +24,9 @@ from tests.waiting import until
 PAID = Paid(1, 2, "10.00", "USD", "2025-05-05T10:00:00Z")
 LATE = Paid(2, 3, "20.00", "USD", "2025-05-06T10:00:00Z")
 
+NOW = {"drafts_older_than_seconds": 0.0, "leavings_younger_than_seconds": 3600.0}
+LATER = {"drafts_older_than_seconds": 3600.0, "leavings_younger_than_seconds": 3600.0}
+
 PROGRAM = """
 import sys, pathlib, datetime
 from fcgraph import db, log, reports
@@ -173,7 +176,7 @@ def test_a_kill_anywhere_leaves_the_old_state_or_the_new(
     assert killed.wait(60) == -9
     assert rows(engine) == before
     assert make() == reports.Generated("2025-05", version, unchanged=False)
-    reports.sweep(engine, files, drafts_older_than_seconds=0)
+    reports.sweep(engine, files, **NOW)
     assert visible(files) == [f"monthly_report_2025-05_v{n}.csv" for n in range(1, version + 1)]
     assert len(rows(engine)) == version
     assert make().unchanged
@@ -201,9 +204,25 @@ def test_the_sweep_takes_leavings_and_nothing_else(database_url: str, engine: En
     assert start(database_url, files, "report-written=kill").wait(60) == -9
     files.put([b"mine"], "notes.txt")
     files.put([b"mine"], "monthly_report_2025-05_v2.csv.bak")
-    assert reports.sweep(engine, files, drafts_older_than_seconds=3600) == 1
-    assert reports.sweep(engine, files, drafts_older_than_seconds=0) == 1
+    assert reports.sweep(engine, files, **LATER) == 1
+    assert reports.sweep(engine, files, **NOW) == 1
     assert visible(files) == ["monthly_report_2025-05_v1.csv", "monthly_report_2025-05_v2.csv.bak", "notes.txt"]
+
+
+def test_the_sweep_leaves_old_files_that_another_database_may_know(engine: Engine, files: Files) -> None:
+    name = "monthly_report_2025-05_v1.csv"
+    files.put([b"theirs"], name)
+    assert reports.sweep(engine, files, drafts_older_than_seconds=0, leavings_younger_than_seconds=0) == 0
+    assert visible(files) == [name]
+    assert reports.sweep(engine, files, **NOW) == 1
+
+
+def test_the_sweep_minds_only_names_of_reports(engine: Engine, files: Files) -> None:
+    names = [f"monthly_report_{n}.csv" for n in ("2025-13_v1", "0000-01_v1", "2025-05_v0", "2025-05_v01", "x_v1")]
+    for name in names:
+        files.put([b"theirs"], name)
+    assert reports.sweep(engine, files, **NOW) == 0
+    assert visible(files) == sorted(names)
 
 
 def test_the_sweep_waits_for_a_report_that_is_just_being_made(database_url: str, engine: Engine, files: Files) -> None:
@@ -212,7 +231,7 @@ def test_the_sweep_waits_for_a_report_that_is_just_being_made(database_url: str,
     assert os.WIFSTOPPED(os.waitpid(stopped.pid, os.WUNTRACED)[1])
     assert visible(files) == ["monthly_report_2025-05_v1.csv"]
     with ThreadPoolExecutor(1) as threads:
-        swept = threads.submit(reports.sweep, engine, files, drafts_older_than_seconds=3600)
+        swept = threads.submit(reports.sweep, engine, files, **LATER)
         until(lambda: waits_for_a_lock(engine), seconds=10)
         assert visible(files) == ["monthly_report_2025-05_v1.csv"]
         stopped.send_signal(signal.SIGCONT)
