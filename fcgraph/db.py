@@ -15,6 +15,9 @@ from fcgraph.errors import UnsupportedServer
 
 POSTGRES_VERSION_MIN = 180000  # NOT ENFORCED foreign keys and uuidv7() came with PostgreSQL 18
 
+# A server that vanished without a word (a pulled cable, a stopped host) is noticed within half a minute.
+VANISHED_PEER = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+
 
 def make_engine(
     url: str,
@@ -33,7 +36,7 @@ def make_engine(
         f"-c timezone=UTC -c statement_timeout={int(statement_timeout_seconds * 1000)} "
         f"-c lock_timeout={int(lock_timeout_seconds * 1000)}"
     )
-    connect_args = {"options": options, "application_name": f"fcgraph-{name}", "connect_timeout": 10}
+    connect_args = {"options": options, "application_name": f"fcgraph-{name}", "connect_timeout": 10, **VANISHED_PEER}
     if pool_max is None:
         return sa.create_engine(target, poolclass=NullPool, connect_args=connect_args)
     return sa.create_engine(
