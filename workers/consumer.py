@@ -114,13 +114,7 @@ class Stopper:
 
 def consume(values: Settings, instance: str, stopper: Stopper) -> None:
     """Consume until told to stop. Raises SettingsError, UnsupportedServer, and whatever is a bug."""
-    engine = db.make_engine(
-        values.database_url,
-        name="consumer",
-        pool_max=values.intake_lanes + 1,
-        statement_timeout_seconds=values.write_statement_timeout_seconds,
-        lock_timeout_seconds=values.intake_lock_timeout_seconds,
-    )
+    engine = intake.engine_of(values, "consumer")
     writer = intake.Writer(engine, values)
     try:
         while not stopper.asked.is_set():

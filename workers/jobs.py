@@ -5,7 +5,7 @@ What an import or a report does is in the core; here it gets its settings, engin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import Engine
 
-from fcgraph import csv_imports, db, job_runs, log, queue, reports, settings
+from fcgraph import csv_imports, db, intake, job_runs, log, queue, reports, settings
 from fcgraph.errors import FcgraphError
 from fcgraph.files import Files
 from fcgraph.job_runs import Run
@@ -24,7 +24,7 @@ logger = log.get(__name__)
 
 
 class Work(NamedTuple):
-    """What a job works with. The engine has no pool: jobs are forks. `run` is kept when the scheduler fires the job."""
+    """What a job works with. The engine is the job's own: jobs are forks. `run` is kept when the scheduler fires the job."""
 
     given: Settings
     engine: Engine
@@ -34,7 +34,7 @@ class Work(NamedTuple):
 
 def run_import(import_id: str) -> None:
     """Bring an accepted CSV file through the intake, from where it was left."""
-    with _work("run_import") as work:
+    with _work("run_import", make_engine=intake.engine_of) as work:
         csv_imports.run(work.engine, Files(work.given.uploads_dir), UUID(import_id), work.given)
 
 
@@ -115,8 +115,14 @@ def _tell(work: Work, detail: str) -> None:
         work.run.detail = detail
 
 
+def _plain_engine(given: Settings, name: str) -> Engine:
+    return db.make_engine(given.database_url, name=name)
+
+
 @contextmanager
-def _work(name: str, *, scheduled: bool = False) -> Iterator[Work]:
+def _work(
+    name: str, *, scheduled: bool = False, make_engine: Callable[[Settings, str], Engine] = _plain_engine
+) -> Iterator[Work]:
     given = settings.current()
     if not structlog.is_configured():  # a plain `rq worker` set up no logs
         log.set_up("worker", level=given.log_level, fmt=given.log_format)
@@ -124,7 +130,7 @@ def _work(name: str, *, scheduled: bool = False) -> Iterator[Work]:
     log.bind(correlation_id=correlation_id, job=name)
     tell = logger.debug if name.startswith("sweep_") else logger.info  # sweeps come every few seconds
     tell("job_started")
-    engine = db.make_engine(given.database_url, name=name)
+    engine = make_engine(given, name)  # made after the fork, gone with the job
     try:
         if scheduled:
             kept_max = given.job_runs_kept_max

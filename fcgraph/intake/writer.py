@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from fcgraph import db
 from fcgraph.csv_rows import Chunk, Header
 from fcgraph.intake import kafka_account
 from fcgraph.intake.batch import Batch, Counts, Source
@@ -17,9 +18,23 @@ from fcgraph.intake.settle import Settled, close_batch
 from fcgraph.settings import Settings
 
 
+MORE_CONNECTIONS = 3  # for judging, for the heartbeat of an import, and one to spare
+
+
 def utc_now() -> datetime:
     """The present. Edges of time enter here only; tests hand in their own clock."""
     return datetime.now(UTC)
+
+
+def engine_of(settings: Settings, name: str) -> Engine:
+    """An engine fit for a writer: a connection for each lane and some more, and the timeouts. Make it after a fork."""
+    return db.make_engine(
+        settings.database_url,
+        name=name,
+        pool_max=settings.intake_lanes + MORE_CONNECTIONS,
+        statement_timeout_seconds=settings.write_statement_timeout_seconds,
+        lock_timeout_seconds=settings.intake_lock_timeout_seconds,
+    )
 
 
 def judge_of(engine: Engine, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Judge:
@@ -35,7 +50,7 @@ def judge_of(engine: Engine, settings: Settings, clock: Callable[[], datetime] =
 class Writer:
     """Judges rows on the caller's thread and writes them on lanes. Everything handed in commits in order.
 
-    `engine` should have no pool limit below the number of lanes plus one, and a lock timeout. Errors of the database
+    `engine` comes from `engine_of`, or is like it. Errors of the database
     come out of `submit_*` or `drain`; after one, nothing later has committed and the writer should be closed.
     """
 
