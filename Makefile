@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: up test lint check-python
+.PHONY: up test lint bench-report check-python
 
 up: $(INSTALLED)
 	@exec $(BIN)/python -m fcgraph up
@@ -22,6 +22,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A month of 2,000,000 payments: the report over COPY of the same SELECT, and its memory.
+bench-report: $(INSTALLED)
+	$(BIN)/python -m tests.bench.report
 
 $(INSTALLED): requirements.txt | check-python
 	@echo "installing requirements.txt into $(VENV) (a minute the first time)"
