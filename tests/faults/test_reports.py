@@ -1,0 +1,102 @@
+"""Reports whose process is killed at any moment: every row has its bytes, every version differs from the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from fcgraph import db, reports
+from fcgraph.files import Files
+from tests import services
+from tests.waiting import until
+
+KILLS = 10 * int(os.environ.get("SOAK_TIMES", "1"))
+ALIVE_SECONDS_MAX = 0.25
+PERIODS = ("2025-03", "2025-04", "2025-05")
+
+# Payments come, reports are made, one after the other, as fast as it goes.
+PROGRAM = """
+import datetime, pathlib, sys
+from fcgraph import db, log, reports
+from fcgraph.files import Files
+from tests.reports.stored import Paid, store
+log.set_up("test", level="ERROR")
+engine, files = db.make_engine(sys.argv[1], name="tests"), Files(pathlib.Path(sys.argv[2]))
+now = datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC)
+print("begun", flush=True)
+while True:
+    for period in ("2025-03", "2025-04", "2025-05"):
+        store(engine, Paid(1, 2, "1.00", "USD", f"{period}-10T10:00:00Z"))
+        for _ in range(2):
+            reports.generate(engine, files, period, time_zone="UTC", now=now, correlation_id="test")
+"""
+
+
+def check(engine: Engine, files: Files) -> int:
+    """Hold every row against its file; returns how many versions there are."""
+    with db.read(engine) as connection:
+        rows = connection.execute(
+            sa.text("SELECT period, version, file_key, sha256, size_bytes FROM reports ORDER BY period, version")
+        ).all()
+    for row in rows:
+        content = files.path(row.file_key).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (row.sha256, row.size_bytes)
+    for before, after in pairwise(rows):
+        if before.period == after.period:
+            assert after.version == before.version + 1
+            assert after.sha256 != before.sha256
+        else:
+            assert after.version == 1
+    known = {row.file_key for row in rows}
+    leavings = [key for key in files.stored() if key not in known]
+    assert len(leavings) <= 1, leavings
+    return len(rows)
+
+
+def test_reports_killed_at_any_moment(engine: Engine, database_url: str, tmp_path: Path) -> None:
+    seed = random.randrange(10**6)
+    logging.getLogger(__name__).warning("seed %s", seed)  # shown when the test fails
+    chance = random.Random(seed)
+    files = Files(tmp_path / "reports")
+    versions = 0
+    for _ in range(KILLS):
+        victim = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, database_url, str(files.root)],
+            cwd=services.ROOT,
+            env=services.clean_environment(),
+            stdout=subprocess.PIPE,
+        )
+        assert victim.stdout is not None
+        assert victim.stdout.readline() == b"begun\n"
+        time.sleep(chance.uniform(0, ALIVE_SECONDS_MAX))  # a random moment is what this is about
+        victim.kill()
+        victim.communicate()
+        until(lambda: nobody_else_is_connected(engine), seconds=20)
+        found = check(engine, files)
+        assert found >= versions
+        versions = found
+    assert versions > 0
+    reports.sweep(engine, files, drafts_older_than_seconds=0, leavings_younger_than_seconds=3600)
+    assert len(list(files.root.iterdir())) == versions == check(engine, files)
+
+
+def nobody_else_is_connected(engine: Engine) -> bool:
+    """Whether the killed process's connections are gone, and with them whether their COMMIT counted."""
+    with db.read(engine) as connection:
+        others = connection.scalar(
+            sa.text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND state <> 'idle'"
+            )
+        )
+    return not others
