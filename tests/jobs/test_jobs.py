@@ -12,7 +12,7 @@ from redis import Redis
 from rq import Queue
 from sqlalchemy import Engine
 
-from fcgraph import csv_imports, db, job_runs
+from fcgraph import csv_imports, db, job_runs, reports
 from fcgraph.files import Files
 from fcgraph.reports.period import period_at
 from tests.jobs.processes import Environment
@@ -100,6 +100,16 @@ def test_one_report_by_its_period(environment: Environment, engine: Engine) -> N
     assert run(environment, "run_report('2025-05')") == 0
     assert run(environment, "run_report('2999-05')") == 1
     assert report_rows(engine) == [("2025-05", 1)]
+
+
+def test_days_are_the_reporting_zones_whatever_tz_says(
+    environment: Environment, engine: Engine, tmp_path: Path
+) -> None:
+    instants = ("2025-04-30T15:59:59.999Z", "2025-04-30T16:00:00Z", "2025-05-31T15:59:59.999Z", "2025-05-31T16:00:00Z")
+    store(engine, *(Paid(1, 1, "1.00", "USD", at) for at in instants))
+    assert run(environment, "run_report('2025-05')", TZ="Asia/Tokyo", REPORT_TIMEZONE="Asia/Manila") == 0
+    with Files(tmp_path / "reports").open("monthly_report_2025-05_v1.csv") as file:
+        assert [line.day.isoformat() for line in reports.read_lines(file)] == ["2025-05-01", "2025-05-31"]
 
 
 def test_an_import_is_run_and_may_be_run_again(environment: Environment, engine: Engine, tmp_path: Path) -> None:
