@@ -25,14 +25,12 @@ BAD_KINDS: tuple[tuple[int, str], ...] = (
 
 
 class Made(NamedTuple):
-    """A made file: its clean rows (each id once), the clean rows to be stored beforehand, and how many are what."""
+    """A made file of `rows` rows, the file of those to be stored beforehand, and the rows that are new, each once."""
 
-    path: Path
+    dirty: Path
+    stored: Path
+    clean: list[list[str]]
     rows: int
-    clean: int
-    stored: int
-    duplicates: int
-    bad: int
 
 
 def user_ids(count: int) -> list[str]:
@@ -58,10 +56,7 @@ def payments(seed: str, users: list[str]) -> Iterator[list[str]]:
 
 
 def make_dirty(folder: Path, rows: int, users: list[str], seed: str = "dirty") -> Made:
-    """A file of `rows` rows: 1 % bad of each kind, 2 % duplicates within the file, 2 % stored already.
-
-    Beside `dirty.csv` it writes `stored.csv` (to be imported beforehand) and `clean.csv` (what is new, each id once).
-    """
+    """A file of `rows` rows: 1 % bad of each kind, 2 % duplicates within the file, 2 % stored already."""
     rnd = random.Random(seed)
     made = payments(seed, users)
     bad = rows // 100
@@ -77,7 +72,7 @@ def make_dirty(folder: Path, rows: int, users: list[str], seed: str = "dirty") -
             row[column] = text
             lines.append(",".join(f'"{v}"' if "," in v else v for v in row))
     rnd.shuffle(lines)
-    (folder / "dirty.csv").write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "stored.csv").write_text(HEADER + "\n".join(",".join(r) for r in known) + "\n", encoding="utf-8")
-    (folder / "clean.csv").write_text("\n".join(",".join(r) for r in fresh) + "\n", encoding="utf-8")
-    return Made(folder / "dirty.csv", rows, clean, stored, duplicates, bad * len(BAD_KINDS))
+    dirty, stored_file = folder / "dirty.csv", folder / "stored.csv"
+    dirty.write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
+    stored_file.write_text(HEADER + "\n".join(",".join(row) for row in known) + "\n", encoding="utf-8")
+    return Made(dirty, stored_file, fresh, rows)

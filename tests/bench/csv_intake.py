@@ -1,0 +1,210 @@
+"""How fast a dirty CSV goes through the RQ job, over plain COPY of its clean rows; how much memory; and how it grows.
+
+`python -m tests.bench.csv_intake [--rows N] [--users N] [--rounds N] [--growth MILLIONS] [--gigabyte]`; prints tables,
+asserts nothing. The LIMIT is COPY of the same new rows over one connection into the same table with its indexes and
+plain foreign keys, measured in the same round on a database of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Engine
+
+from fcgraph import csv_imports, db, queue
+from fcgraph.embedded import postgres
+from fcgraph.files import Files
+from fcgraph.settings import Settings
+from tests import services
+from tests.bench.kafka_intake import DATABASE, add_users, copy_seconds, make_database
+from tests.bench.payments_csv import HEADER, make_dirty, payments, user_ids
+
+END_SECONDS = 3600
+READ_BYTES = 1 << 20
+
+
+class Stack:
+    """What an import needs: settings for a database and a Redis, and the worker's memory as it is watched."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.peak_bytes = 0
+
+    def run(self, file: Path) -> Any:
+        """Accept the file, let a plain `rq worker` run it, and return the import's row."""
+        import_id = self._accept(file)
+        queue.enqueue_import(self.settings.redis_url, import_id)
+        rq = [str(Path(sys.executable).parent / "rq"), "worker", "--burst", "--url", self.settings.redis_url]
+        environment = services.environment(self.settings) | {"LOG_LEVEL": "WARNING"}
+        with subprocess.Popen(rq, cwd=services.ROOT, env=environment, stdout=subprocess.DEVNULL) as worker:
+            ended = threading.Event()
+            watcher = threading.Thread(target=self._watch, args=(worker.pid, ended))
+            watcher.start()
+            code = worker.wait(END_SECONDS)
+            ended.set()
+            watcher.join()
+        assert code == 0, f"rq worker ended with {code}"
+        with db.read(self.engine) as connection:
+            row = connection.execute(
+                sa.text("SELECT *, extract(epoch FROM finished_at - started_at)::float8 AS seconds FROM imports"
+                        " WHERE import_id = :id"),
+                {"id": import_id},
+            ).one()  # fmt: skip
+        assert row.state.startswith("SUCCEEDED"), row.state
+        return row
+
+    def _accept(self, file: Path) -> UUID:
+        with file.open("rb") as stream:
+            accepted = csv_imports.accept(
+                self.engine, Files(self.settings.uploads_dir), iter(lambda: stream.read(READ_BYTES), b""),
+                file_name=file.name, dry_run=False, mode="VALID_ROWS", expected=None, reimport=True,
+                correlation_id="bench", upload_max_bytes=1 << 40,
+            )  # fmt: skip
+        return accepted.import_id
+
+    def _watch(self, pid: int, ended: threading.Event) -> None:
+        """Keep the largest peak of resident memory that the job's own process has reached."""
+        while not ended.wait(0.05):
+            for child in children(pid):
+                self.peak_bytes = max(self.peak_bytes, peak_of(child))
+
+
+def children(pid: int) -> Iterator[int]:
+    """The direct children of a process (Linux)."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and parent_of(int(entry.name)) == pid:
+            yield int(entry.name)
+
+
+def parent_of(pid: int) -> int | None:
+    return _status(pid, "PPid")
+
+
+def peak_of(pid: int) -> int:
+    """The peak of a process's resident memory in bytes; 0 when it has ended."""
+    return 1024 * (_status(pid, "VmHWM") or 0)
+
+
+def _status(pid: int, name: str) -> int | None:
+    try:
+        found = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(found.group(1)) if found else None
+
+
+def settings_of(port: int, redis_url: str, folder: Path) -> Settings:
+    """Settings as they are by default, on the bench's servers."""
+    return Settings(database_url=postgres.url(port, DATABASE), redis_url=redis_url, uploads_dir=folder / "uploads")
+
+
+def rounds(port: int, redis_url: str, folder: Path, given: argparse.Namespace, console: Console) -> None:
+    """LIMIT and import in turn, each on a fresh database."""
+    users = user_ids(given.users)
+    made = make_dirty(folder, given.rows, users)
+    table = Table("round", "COPY rows/s", "import rows/s", "ratio", "peak MB", title=f"{given.rows:,} rows, dirty")
+    ratios = []
+    for n in range(given.rounds):
+        engine = make_database(port)
+        add_users(engine, users)
+        limit = len(made.clean) / copy_seconds(engine, made.clean)
+        stack = Stack(settings_of(port, redis_url, folder), engine)
+        stack.run(made.stored)
+        row = stack.run(made.dirty)
+        ratios.append(row.read_count / row.seconds / limit)
+        table.add_row(
+            str(n + 1), f"{limit:,.0f}", f"{row.read_count / row.seconds:,.0f}", f"{ratios[-1]:.2f}",
+            f"{stack.peak_bytes / 1e6:.0f}",
+        )  # fmt: skip
+        engine.dispose()
+    console.print(table)
+    console.print(f"last import: {counts(row)}")
+    console.print(f"median ratio {statistics.median(ratios):.2f}")
+
+
+def counts(row: Any) -> str:
+    """The import's counts in one line."""
+    names = ("read", "inserted", "updated", "duplicate", "stale", "conflict", "rejected")
+    return ", ".join(f"{name} {getattr(row, name + '_count'):,}" for name in names)
+
+
+def growth(port: int, redis_url: str, folder: Path, given: argparse.Namespace, console: Console) -> None:
+    """One million clean rows after the other into the same table."""
+    engine = make_database(port)
+    users = user_ids(given.users)
+    add_users(engine, users)
+    stack = Stack(settings_of(port, redis_url, folder), engine)
+    table = Table("million", "rows/s", "over the first", title="growth")
+    rates: list[float] = []
+    for n in range(given.growth):
+        file = folder / "million.csv"
+        with file.open("w", encoding="utf-8") as out:
+            out.write(HEADER)
+            out.writelines(",".join(row) + "\n" for row in islice(payments(f"growth {n}", users), 1_000_000))
+        row = stack.run(file)
+        rates.append(row.read_count / row.seconds)
+        table.add_row(str(n + 1), f"{rates[-1]:,.0f}", f"{rates[-1] / rates[0]:.2f}")
+    console.print(table)
+    engine.dispose()
+
+
+def gigabyte(port: int, redis_url: str, folder: Path, given: argparse.Namespace, console: Console) -> None:
+    """A file of 1 GB (the same dirty rows again and again): how much memory its job needs."""
+    users = user_ids(given.users)
+    engine = make_database(port)
+    add_users(engine, users)
+    made = make_dirty(folder, 100_000, users)
+    rows = made.dirty.read_bytes().split(b"\n", 1)[1]
+    big = folder / "big.csv"
+    with big.open("wb") as out:
+        out.write(HEADER.encode())
+        while out.tell() < 1_000_000_000:
+            out.write(rows)
+    stack = Stack(settings_of(port, redis_url, folder), engine)
+    row = stack.run(big)
+    size = os.path.getsize(big)
+    console.print(f"a file of {size / 1e6:,.0f} MB: peak {stack.peak_bytes / 1e6:.0f} MB; {counts(row)}")
+    engine.dispose()
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--rows", type=int, default=1_000_000)
+    options.add_argument("--users", type=int, default=50_000)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--growth", type=int, default=0, help="how many millions to import one after the other")
+    options.add_argument("--gigabyte", action="store_true")
+    given = options.parse_args()
+    console = Console()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = stack.enter_context(services.postgres_server(folder / "postgres", fsync=True))
+        redis_url = stack.enter_context(services.redis_server(folder / "redis"))
+        services.make_template(port)
+        if given.rounds:
+            rounds(port, redis_url, folder, given, console)
+        if given.growth:
+            growth(port, redis_url, folder, given, console)
+        if given.gigabyte:
+            gigabyte(port, redis_url, folder, given, console)
+
+
+if __name__ == "__main__":
+    main()
