@@ -85,7 +85,7 @@ def create(settings: Settings) -> Application:
     app.state.doors = doors
     app.state.probe = Probe(doors)
     app.endpoint = GraphQLEndpoint(doors, schema, documents)
-    app.socket = GraphQLSocket(doors, schema)
+    app.socket = GraphQLSocket(doors, schema, documents)
     app.include_router(rest.router)
     app.include_router(playground.router)
     app.middleware("http")(_with_request_id)

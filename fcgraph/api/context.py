@@ -10,9 +10,13 @@ from typing import ParamSpec, TypeVar
 
 import strawberry
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from fcgraph import db
 from fcgraph.api.loaders import Loaders
 from fcgraph.api.reader import Reader
+from fcgraph.errors import Unavailable
 from fcgraph.files import Files
 from fcgraph.queries import OPERATOR, Viewer
 from fcgraph.queries.pages import PageAsked, asked
@@ -34,8 +38,18 @@ class Doors:
     threads: ThreadPoolExecutor
 
     async def in_thread(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run blocking work (a write, a file) on one of WRITE_THREADS_MAX threads, never on the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: call(*args, **kwargs))
+        """Run blocking work (a write, a file) on one of WRITE_THREADS_MAX threads, never on the event loop.
+
+        Raises Unavailable when PostgreSQL is away.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: call(*args, **kwargs))
+        except DBAPIError as e:
+            if db.is_away(e):
+                raise Unavailable("PostgreSQL is away") from e
+            raise
+        except PoolTimeout as e:
+            raise Unavailable("All connections for writing are busy (WRITE_THREADS_MAX); try again") from e
 
 
 @dataclass(slots=True)

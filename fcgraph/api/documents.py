@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -20,11 +20,12 @@ from graphql import (
     specified_rules,
     validate,
 )
+from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from fcgraph.api import limits
-from fcgraph.errors import BadInput, LimitReached
+from fcgraph.errors import BadInput, FcgraphError, LimitReached
 from fcgraph.settings import Settings
 
 TEXT_REMEMBERED_MAX = 16 * 1024  # characters; longer documents are made ready each time
@@ -78,6 +79,22 @@ class Prepared:
             )
 
 
+class NotAdmitted(Exception):
+    """An operation that will not be executed; `errors` say why."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+class Admitted(NamedTuple):
+    """An operation within the limits, and its variables as their types want them."""
+
+    prepared: Prepared
+    operation: OperationDefinitionNode
+    values: VariableValues
+
+
 class Documents:
     """The documents of a process. Texts that were seen lately cost nothing."""
 
@@ -116,10 +133,29 @@ class Documents:
                 self._seen.popitem(last=False)
         return prepared
 
-    def check(self, prepared: Prepared, operation_name: str | None, variables: Mapping[str, Any]) -> None:
-        """Hold the variables against the limits. Raises LimitReached or BadInput."""
-        limits.check_variables(variables, self._settings.list_argument_max)
-        prepared.check_nodes(prepared.operation(operation_name), variables, self.schema, self._settings)
+    def admit(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Admitted:
+        """The operation of the document, ready to be executed with these variables. Raises NotAdmitted."""
+        try:
+            prepared = self.prepare(text)
+            if prepared.errors:
+                raise NotAdmitted(prepared.errors)
+            operation = prepared.operation(operation_name)
+            limits.check_variables(variables, self._settings.list_argument_max)
+            values = get_variable_values(
+                self.schema,
+                operation.variable_definitions or (),
+                dict(variables),
+                max_errors=ERRORS_TOLD_MAX,
+                hide_suggestions=self._hide_suggestions,
+            )
+            if not isinstance(values, VariableValues):
+                raise NotAdmitted(values)
+            prepared.check_nodes(operation, values.coerced, self.schema, self._settings)
+        except GraphQLError as e:
+            raise NotAdmitted([e]) from e
+        except FcgraphError as e:
+            raise NotAdmitted([GraphQLError(e.message, original_error=e)]) from e
+        return Admitted(prepared, operation, values)
 
     def _parse(self, text: str) -> DocumentNode:
         tokens_max = self._settings.query_tokens_max

@@ -17,10 +17,10 @@ from structlog.contextvars import bound_contextvars
 from fcgraph import log
 from fcgraph.api import answers, bodies
 from fcgraph.api.context import Context, Doors
-from fcgraph.api.documents import Documents
+from fcgraph.api.documents import Documents, NotAdmitted
 from fcgraph.api.fastpath import FastPath
 from fcgraph.api.schema import FcgraphSchema
-from fcgraph.errors import FcgraphError, LimitReached
+from fcgraph.errors import BadInput, FcgraphError, LimitReached
 
 QUERIES_AND_MUTATIONS = (OperationType.QUERY, OperationType.MUTATION)
 
@@ -34,7 +34,7 @@ class GraphQLEndpoint:
         self._doors = doors
         self._schema = schema
         self._documents = documents
-        self.fast_path = FastPath(documents)
+        self.fast_path = FastPath(documents.schema)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = uuid4().hex
@@ -65,16 +65,15 @@ class GraphQLEndpoint:
         """The status and the body of the answer."""
         context = Context(self._doors, request_id)
         try:
-            prepared = self._documents.prepare(request.query)
-            if prepared.errors:
-                return _failure(prepared.errors, request_id)
-            operation = prepared.operation(request.operation_name)
-            self._documents.check(prepared, request.operation_name, request.variables)
-            if operation.operation.value == OperationType.MUTATION.value:
+            admitted = self._documents.admit(request.query, request.operation_name, request.variables)
+            kind = admitted.operation.operation.value
+            if kind == OperationType.SUBSCRIPTION.value:
+                raise BadInput("Subscriptions are served over websockets (graphql-transport-ws), not over POST")
+            if kind == OperationType.MUTATION.value:
                 # Ended by the timeouts of the writes themselves: an answer given up here would hide what was done.
                 return await self._by_strawberry(request, context)
             async with asyncio.timeout(self._doors.settings.operation_timeout_seconds):
-                fast = await self.fast_path.answer(prepared, operation, request.variables, context)
+                fast = await self.fast_path.answer(admitted, context)
                 if fast is not None:
                     return 200, fast
                 return await self._by_strawberry(request, context)
@@ -85,8 +84,8 @@ class GraphQLEndpoint:
             )
             limit.__cause__ = e
             return _failure([GraphQLError(limit.message, original_error=limit)], request_id)
-        except GraphQLError as e:
-            return _failure([e], request_id)
+        except NotAdmitted as e:
+            return _failure(e.errors, request_id)
         except FcgraphError as e:
             error = GraphQLError(e.message, original_error=e)
             answers.note([error])

@@ -40,6 +40,7 @@ INTROSPECTION_FIELDS_MAX = 1000
 class Measure:
     """What a selection set comes to once its fragments are put in."""
 
+    here: int = 0  # fields of the level itself; of an operation these are its root fields
     depth: int = 0
     fields: int = 0
     aliases: int = 0
@@ -47,6 +48,7 @@ class Measure:
     introspection_fields: int = 0
 
     def add(self, other: Measure) -> None:
+        self.here += other.here
         self.depth = max(self.depth, other.depth)
         self.fields += other.fields
         self.aliases += other.aliases
@@ -84,7 +86,8 @@ class Meter:
             check_list_literal(argument.value, self._list_argument_max)
         inner = self.measure(field.selection_set, nesting + 1)
         if field.name.value in ("__schema", "__type"):
-            return Measure(1, 1, inner.aliases, inner.directives, inner.fields + inner.introspection_fields)
+            return Measure(1, 1, 1, inner.aliases, inner.directives, inner.fields + inner.introspection_fields)
+        inner.here = 1
         inner.depth += 1
         inner.fields += 1
         inner.aliases += field.alias is not None
@@ -109,25 +112,19 @@ def check_document(document: DocumentNode, settings: Settings) -> None:
         if not isinstance(operation, OperationDefinitionNode):
             continue
         found = meter.measure(operation.selection_set)
-        roots = meter_roots(operation.selection_set)
         directives = found.directives + len(operation.directives or ())
         for what, have, most, name in (
             ("depth", found.depth, settings.query_depth_max, "QUERY_DEPTH_MAX"),
             ("fields", found.fields, settings.query_fields_max, "QUERY_FIELDS_MAX"),
             ("aliases", found.aliases, settings.query_aliases_max, "QUERY_ALIASES_MAX"),
             ("directives", directives, settings.query_directives_max, "QUERY_DIRECTIVES_MAX"),
-            ("root fields", roots, settings.query_root_fields_max, "QUERY_ROOT_FIELDS_MAX"),
+            ("root fields", found.here, settings.query_root_fields_max, "QUERY_ROOT_FIELDS_MAX"),
             ("introspection fields", found.introspection_fields, INTROSPECTION_FIELDS_MAX, "QUERY_FIELDS_MAX"),
         ):
             if have > most:
                 raise LimitReached(f"The operation has {what} {have}, at most {most} is allowed ({name})")
         for variable in operation.variable_definitions or ():
             check_list_literal(variable.default_value, settings.list_argument_max)
-
-
-def meter_roots(selection_set: SelectionSetNode) -> int:
-    """Fields written directly into an operation; those of fragments are counted among its fields."""
-    return sum(isinstance(s, FieldNode) for s in selection_set.selections)
 
 
 def check_list_literal(value: ValueNode | None, most: int) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 import sqlalchemy as sa
 
-from fcgraph.errors import LimitReached, Unavailable
+from fcgraph.errors import BadInput, LimitReached, Unavailable
 from fcgraph.queries import Statement
 
 CONNECT_SECONDS_MAX = 5
@@ -82,7 +82,11 @@ class Reader:
             raise LimitReached(
                 f"A statement took longer than {self._timeout_seconds:g} s (READ_STATEMENT_TIMEOUT_SECONDS)"
             ) from e
+        except asyncpg.CharacterNotInRepertoireError as e:
+            raise BadInput("A text has a character that PostgreSQL cannot hold (NUL or half a surrogate pair)") from e
         except (*AWAY, asyncpg.InterfaceError) as e:
+            if isinstance(e, ValueError):
+                raise  # a value that does not fit its place in the statement: our mistake, not the server's
             raise Unavailable("PostgreSQL is away") from e
         finally:
             await self._pool.release(connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema, Undefined
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
@@ -28,7 +28,7 @@ class FcgraphSchema(strawberry.Schema):
 
 
 class FromDocuments(SchemaExtension):
-    """Takes parsing and validation from `Documents`, and tells the errors of streamed results safely."""
+    """Takes parsing and validation from `Documents`, which admitted the operation, and tells streamed errors safely."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -44,10 +44,7 @@ class FromDocuments(SchemaExtension):
         yield
 
     def on_validate(self) -> Iterator[None]:
-        context = self.execution_context
-        if not self._prepared.errors:
-            self._documents.check(self._prepared, context.operation_name, context.variables or {})
-        context.pre_execution_errors = list(self._prepared.errors)
+        self.execution_context.pre_execution_errors = list(self._prepared.errors)
         yield
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
@@ -70,8 +67,23 @@ def make(settings: Settings) -> tuple[FcgraphSchema, Documents]:
             scalar_map=SCALARS,
         ),
     )
+    _leave_out_nulls(schema._schema)
     documents.serve(schema._schema)
     return schema, documents
+
+
+def _leave_out_nulls(schema: GraphQLSchema) -> None:
+    """Take `= null` off arguments and input fields: absent means the same to every resolver."""
+    for found in schema.type_map.values():
+        if isinstance(found, GraphQLObjectType):
+            places = [argument for field in found.fields.values() for argument in field.args.values()]
+        elif isinstance(found, GraphQLInputObjectType):
+            places = list(found.fields.values())
+        else:
+            continue
+        for place in places:
+            if place.default_value is None:
+                place.default_value = Undefined
 
 
 def sdl() -> str:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message as Frame
@@ -14,9 +15,11 @@ from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
 
+from fcgraph.api import answers
 from fcgraph.api.context import Context, Doors
+from fcgraph.api.documents import Documents, NotAdmitted
 from fcgraph.api.schema import FcgraphSchema
 
 INVALID_FRAME = "Invalid message"
@@ -24,13 +27,26 @@ TOO_BIG = 1009
 
 
 class StrictHandler(BaseGraphQLTransportWSHandler[Context, None]):
-    """Closes with 4400 on a frame that is none of the protocol's; subscribes only to what can be an operation."""
+    """Closes with 4400 on a frame that is none of the protocol's; executes only what `Documents` admits."""
+
+    view: GraphQLSocket
 
     async def handle_message(self, message: Any) -> None:
         if not isinstance(message, dict) or not isinstance(message.get("type"), str) or not _is_fit(message):
             await self.handle_invalid_message(INVALID_FRAME)
             return
         await super().handle_message(cast("Message", message))
+
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        payload = message["payload"]
+        try:
+            self.view.documents.admit(payload["query"], payload.get("operationName"), payload.get("variables") or {})
+        except NotAdmitted as e:
+            told: Any = [answers.told(error, self.context.request_id) for error in e.errors]
+            if self.connection_acknowledged:
+                await self.send_message({"id": message["id"], "type": "error", "payload": told})
+                return
+        await super().handle_subscribe(message)
 
 
 def _is_fit(message: dict[str, Any]) -> bool:
@@ -53,7 +69,7 @@ class GraphQLSocket(GraphQL[Context, None]):
 
     graphql_transport_ws_handler_class = StrictHandler
 
-    def __init__(self, doors: Doors, schema: FcgraphSchema) -> None:
+    def __init__(self, doors: Doors, schema: FcgraphSchema, documents: Documents) -> None:
         super().__init__(
             schema,
             graphql_ide=None,
@@ -62,6 +78,10 @@ class GraphQLSocket(GraphQL[Context, None]):
             max_subscriptions_per_connection=doors.settings.subscriptions_max,
         )
         self._doors = doors
+        self.documents = documents
+
+    def decode_json(self, data: str | bytes) -> object:
+        return orjson.loads(data)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         return Context(self._doors, uuid4().hex)

@@ -7,13 +7,10 @@ statements of `fcgraph.queries` and give the same bytes. `selection` is what is 
 
 from __future__ import annotations
 
-from typing import Any
-
-from graphql import GraphQLObjectType, OperationDefinitionNode, OperationType
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql import GraphQLObjectType, GraphQLSchema, OperationType
 
 from fcgraph.api.context import Context
-from fcgraph.api.documents import Documents, Prepared
+from fcgraph.api.documents import Admitted
 from fcgraph.api.fastpath.plans import Run, plan
 from fcgraph.api.fastpath.rows import NotFast, key_text
 from fcgraph.api.fastpath.selection import condition_names, select
@@ -28,22 +25,16 @@ Plan = list[tuple[bytes, Run]]
 class FastPath:
     """Answers operations without executing them field by field, where it can."""
 
-    def __init__(self, documents: Documents) -> None:
-        self._documents = documents
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
 
-    async def answer(
-        self, prepared: Prepared, operation: OperationDefinitionNode, variables: dict[str, Any], context: Context
-    ) -> bytes | None:
+    async def answer(self, admitted: Admitted, context: Context) -> bytes | None:
         """The body of the answer; None when Strawberry must answer (or say what is wrong).
 
         Raises Unavailable, and LimitReached when a statement takes too long.
         """
-        if operation.operation is not OperationType.QUERY:
-            return None
-        values = get_variable_values(self._documents.schema, operation.variable_definitions or (), variables)
-        if not isinstance(values, VariableValues):
-            return None
-        found = self._plan(prepared, operation, values)
+        values = admitted.values
+        found = self._plan(admitted)
         if found is None:
             return None
         try:
@@ -52,7 +43,8 @@ class FastPath:
             return None
         return b'{"data":{' + b",".join(parts) + b"}}"
 
-    def _plan(self, prepared: Prepared, operation: OperationDefinitionNode, values: VariableValues) -> Plan | None:
+    def _plan(self, admitted: Admitted) -> Plan | None:
+        prepared, operation, values = admitted
         plans = prepared.plans
         names = plans.get(CONDITION_NAMES)
         if names is None:
@@ -61,13 +53,16 @@ class FastPath:
         if key in plans:
             known: Plan | None = plans[key]
             return known
-        made = self._make(prepared, operation, values)
+        made = self._make(admitted)
         if len(plans) < PLANS_MAX:
             plans[key] = made
         return made
 
-    def _make(self, prepared: Prepared, operation: OperationDefinitionNode, values: VariableValues) -> Plan | None:
-        root = self._documents.schema.query_type
+    def _make(self, admitted: Admitted) -> Plan | None:
+        prepared, operation, values = admitted
+        if operation.operation is not OperationType.QUERY:
+            return None
+        root = self._schema.query_type
         assert isinstance(root, GraphQLObjectType)
         fields = select([operation.selection_set], root, prepared.fragments, values.coerced)
         try:

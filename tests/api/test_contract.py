@@ -1,0 +1,106 @@
+"""The contract: the committed schema is what the code serves, and holds all that was agreed, with the same types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    build_schema,
+    is_specified_scalar_type,
+    print_ast,
+    print_type,
+)
+
+from fcgraph.api.schema import sdl
+
+COMMITTED = Path(__file__).parents[2] / "fcgraph" / "api" / "schema.graphql"
+# Where the project is developed, the agreed contract lies beside it.
+AGREED = Path(__file__).parents[3] / "shared" / "schema.graphql"
+
+
+def own_types(schema: GraphQLSchema) -> dict[str, Any]:
+    return {
+        name: found
+        for name, found in schema.type_map.items()
+        if not name.startswith("__") and not is_specified_scalar_type(found)
+    }
+
+
+def test_the_committed_schema_is_what_the_code_serves() -> None:
+    assert COMMITTED.read_text(encoding="utf-8") == sdl(), "run `make schema`"
+
+
+def lacking(agreed: GraphQLSchema, ours: GraphQLSchema) -> list[str]:
+    """What of the agreed schema ours does not have, or has otherwise."""
+    found = []
+    for name, wanted in own_types(agreed).items():
+        have = ours.type_map.get(name)
+        if type(have) is not type(wanted):
+            found.append(f"{name}: {type(have).__name__}")
+        elif isinstance(wanted, GraphQLEnumType) and isinstance(have, GraphQLEnumType):
+            found += [f"{name}.{value}" for value in wanted.values if value not in have.values]
+        elif isinstance(wanted, GraphQLObjectType | GraphQLInputObjectType):
+            found += _fields(name, wanted, have)
+    return found
+
+
+def _fields(name: str, wanted: Any, have: Any) -> list[str]:
+    found = []
+    if isinstance(wanted, GraphQLInputObjectType) and wanted.is_one_of != have.is_one_of:
+        found.append(f"{name} @oneOf")
+    for field, definition in wanted.fields.items():
+        ours = have.fields.get(field)
+        if ours is None or str(ours.type) != str(definition.type):
+            found.append(f"{name}.{field}: {definition.type}, not {ours and ours.type}")
+            continue
+        for argument, asked in getattr(definition, "args", {}).items():
+            given = ours.args.get(argument)
+            if given is None or str(given.type) != str(asked.type):
+                found.append(f"{name}.{field}({argument}: {asked.type})")
+            elif _default(asked) != _default(given):
+                found.append(f"{name}.{field}({argument}) = {_default(asked)}, not {_default(given)}")
+        required = [a for a, d in getattr(ours, "args", {}).items() if str(d.type).endswith("!")]
+        found += [f"{name}.{field}({a}) is asked for" for a in required if a not in definition.args]
+    return found
+
+
+def _default(argument: Any) -> str | None:
+    """As it is written; both schemas were built from text."""
+    written = argument.ast_node.default_value
+    return None if written is None else print_ast(written)
+
+
+@pytest.mark.skipif(not AGREED.is_file(), reason="the agreed contract is not beside the project")
+def test_everything_that_was_agreed_is_there() -> None:
+    agreed = build_schema(AGREED.read_text(encoding="utf-8"))
+    assert lacking(agreed, build_schema(sdl())) == []
+
+
+def test_the_comparison_finds_what_is_lacking() -> None:
+    ours = build_schema("type Query { a(x: Int = 1): Int b: String }  enum E { A }")
+    agreed = build_schema("type Query { a(x: Int = 2, y: Int): Int b: String! c: E } enum E { A B } type T { x: Int }")
+    assert len(lacking(agreed, ours)) == 6
+
+
+def test_every_type_and_root_field_is_described() -> None:
+    schema = build_schema(sdl())
+    undescribed = [
+        name
+        for name, found in own_types(schema).items()
+        if not found.description and name not in ("Query", "Mutation", "Subscription")
+    ]
+    for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
+        assert root is not None
+        undescribed += [f"{root.name}.{name}" for name, field in root.fields.items() if not field.description]
+    assert undescribed == []
+
+
+def test_types_print_as_they_are_built() -> None:
+    schema = build_schema(sdl())
+    assert "reportFile(period: Month!" in print_type(schema.type_map["Query"])

@@ -1,0 +1,200 @@
+"""The plain HTTP side: health, the two REST views, report downloads, and errors that say what was wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fcgraph.settings import Settings
+from tests.api.asking import Api, serving
+from tests.api.cases import ALICE, BOB, ZOE, user
+from tests.api.conftest import settings_for
+from tests.api.test_imports import HEADER, accepted, line, run
+from tests.waiting import until
+
+
+def test_health(demo: Api) -> None:
+    response = demo.client.get("/health")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_ready_says_which_part_is_away(api: Api) -> None:
+    response = api.client.get("/health/ready")
+    assert response.status_code == 503
+    body = response.json()
+    assert (body["postgresql"], body["redis"], body["kafka"]) == ("ok", "ok", "away")
+
+
+def test_ready_when_all_parts_answer(settings: Settings) -> None:
+    with serving(settings) as api:
+        until(lambda: api.client.get("/health/ready").status_code == 200, 20)
+        body = api.client.get("/health/ready").json()
+    assert body["status"] == "ready"
+    assert body["consumer_lag"] is None or body["consumer_lag"]["total"] == 0
+
+
+def test_payments_of_a_user(demo: Api) -> None:
+    asked = {"start": "2024-03-01", "end": "2024-03-01"}
+    body = demo.client.get(f"/users/{ZOE}/payments", params=asked).json()
+    assert (body["user_id"], body["start"], body["end"], body["next"]) == (ZOE, "2024-03-01", "2024-03-01", None)
+    assert len(body["payments"]) == 9
+    assert body["payments"][-1] == {
+        "transaction_id": "ed6e0000-0000-0000-0000-000000000002",
+        "sender_id": ALICE,
+        "receiver_id": ZOE,
+        "amount": "20.02",
+        "currency": "USD",
+        "timestamp": "2024-03-01T00:00:00Z",
+        "status": "completed",
+        "is_suspicious": False,
+    }
+    first = demo.client.get(f"/users/{ZOE}/payments", params={**asked, "first": 4}).json()
+    rest = demo.client.get(f"/users/{ZOE}/payments", params={**asked, "after": first["next"]}).json()
+    assert first["payments"] + rest["payments"] == body["payments"]
+
+
+def test_daily_totals_of_a_user(demo: Api) -> None:
+    body = demo.client.get(f"/users/{BOB}/daily-totals", params={"start": "2024-03-01", "end": "2024-03-31"}).json()
+    assert body == {
+        "user_id": BOB,
+        "start": "2024-03-01",
+        "end": "2024-03-31",
+        "daily_totals": [
+            {
+                "day": "2024-03-01",
+                "currency": "KWD",
+                "total_sent": "0.000",
+                "total_received": "1.234",
+                "sent_count": 0,
+                "received_count": 1,
+            },
+            {
+                "day": "2024-03-01",
+                "currency": "USD",
+                "total_sent": "10000.01",
+                "total_received": "0.00",
+                "sent_count": 2,
+                "received_count": 0,
+            },
+        ],
+    }
+
+
+@pytest.mark.parametrize("view", ["payments", "daily-totals"])
+@pytest.mark.parametrize(
+    ("user_id", "params", "status", "code"),
+    [
+        ("x", {"start": "2025-01-01", "end": "2025-01-02"}, 400, "BAD_USER_INPUT"),
+        (user(999), {"start": "2025-01-01", "end": "2025-01-02"}, 404, "NOT_FOUND"),
+        (ZOE, {"start": "2025-01-02", "end": "2025-01-01"}, 400, "BAD_USER_INPUT"),
+        (ZOE, {"start": "2025-01-01"}, 400, "BAD_USER_INPUT"),
+        (ZOE, {"start": "2025-01-01", "end": "tomorrow"}, 400, "BAD_USER_INPUT"),
+        (ZOE, {"start": "2025-01-01T00:00:00Z", "end": "2025-01-02"}, 400, "BAD_USER_INPUT"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    demo: Api, view: str, user_id: str, params: dict[str, str], status: int, code: str
+) -> None:
+    response = demo.client.get(f"/users/{user_id}/{view}", params=params)
+    assert response.status_code == status
+    assert response.json()["error"]["code"] == code
+    assert response.json()["error"]["request_id"] == response.headers["x-request-id"]
+
+
+def test_a_report_download(api: Api, api_settings: Settings) -> None:
+    run(api_settings, api, accepted(api, source={"text": HEADER + line(1)}))
+    made = api.ask("""mutation { generateMonthlyReport(period: "2025-05") {
+      unchanged userErrors { code }
+      reportFile { period version isLatest isFinalPeriod timeZone statuses fileName downloadUrl sha256 sizeBytes
+                   rowCount balanced changesSince totals { currency totalSent totalReceived sentCount } } } }""")
+    payload = made["generateMonthlyReport"]
+    assert (payload["unchanged"], payload["userErrors"]) == (False, [])
+    report = payload["reportFile"]
+    assert (report["fileName"], report["rowCount"], report["changesSince"]) == ("monthly_report_2025-05_v1.csv", 2, 0)
+    assert report["totals"] == [{"currency": "USD", "totalSent": "250.00", "totalReceived": "250.00", "sentCount": 1}]
+
+    url = report["downloadUrl"]
+    whole = api.client.get(url)
+    assert whole.headers["etag"] == f'"{report["sha256"]}"'
+    assert whole.headers["content-disposition"] == f'attachment; filename="{report["fileName"]}"'
+    assert whole.headers["content-length"] == report["sizeBytes"]
+    assert "last-modified" in whole.headers
+    head = api.client.head(url)
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", report["sizeBytes"])
+    part = api.client.get(url, headers={"Range": "bytes=0-6"})
+    assert (part.status_code, part.content) == (206, whole.content[:7])
+    stale = api.client.get(url, headers={"Range": "bytes=0-6", "If-Range": '"other"'})
+    assert stale.status_code == 200
+    for tag in (whole.headers["etag"], f"W/{whole.headers['etag']}", f'"x", {whole.headers["etag"]}', "*"):
+        assert api.client.get(url, headers={"If-None-Match": tag}).status_code == 304
+    assert api.client.get(url, headers={"Range": "bytes=999999-"}).status_code == 416
+
+
+def test_report_versions_and_what_changed_between_them(api: Api, api_settings: Settings) -> None:
+    generate = 'mutation { generateMonthlyReport(period: "2025-05") { unchanged reportFile { version } } }'
+    run(api_settings, api, accepted(api, source={"text": HEADER + line(1)}))
+    assert api.ask(generate)["generateMonthlyReport"] == {"unchanged": False, "reportFile": {"version": 1}}
+    assert api.ask(generate)["generateMonthlyReport"] == {"unchanged": True, "reportFile": {"version": 1}}
+    run(api_settings, api, accepted(api, source={"text": HEADER + line(2, "1.50")}))
+    stale = '{ reportFile(period: "2025-05") { version changesSince } }'
+    assert api.ask(stale)["reportFile"] == {"version": 1, "changesSince": 1}
+    assert api.ask(generate)["generateMonthlyReport"] == {"unchanged": False, "reportFile": {"version": 2}}
+    found = api.ask("""{ reportFile(period: "2025-05", version: 2) { changesFrom(version: 1) {
+      userId day currency before { totalSent sentCount } after { totalSent sentCount } } } }""")
+    assert found["reportFile"]["changesFrom"][0] == {
+        "userId": user(1),
+        "day": "2025-05-10",
+        "currency": "USD",
+        "before": {"totalSent": "250.00", "sentCount": 1},
+        "after": {"totalSent": "251.50", "sentCount": 2},
+    }
+    latest = api.ask("{ reportFiles { totalCount nodes { version isLatest } } }")["reportFiles"]
+    assert latest == {"totalCount": 1, "nodes": [{"version": 2, "isLatest": True}]}
+    page = """query($a: String) { reportFiles(latestOnly: false, first: 1, after: $a) {
+      nodes { version } pageInfo { endCursor } } }"""
+    one = api.ask(page)["reportFiles"]
+    two = api.ask(page, a=one["pageInfo"]["endCursor"])["reportFiles"]
+    assert [one["nodes"], two["nodes"]] == [[{"version": 2}], [{"version": 1}]]
+    assert api.ask('{ reportFile(period: "2025-05", version: 9) { version } }')["reportFile"] is None
+
+
+def test_a_month_that_has_not_started(api: Api) -> None:
+    query = 'mutation { generateMonthlyReport(period: "2999-01") { reportFile { version } userErrors { code path } } }'
+    assert api.ask(query)["generateMonthlyReport"] == {
+        "reportFile": None,
+        "userErrors": [{"code": "PERIOD_NOT_STARTED", "path": ["period"]}],
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "..%2F..%2Fetc%2Fpasswd", "%2e%2e", "a%00b", "a" * 5000, "monthly_report_2025-05_v1.csv"]
+)
+def test_only_names_in_the_table_are_files(api: Api, api_settings: Settings, name: str) -> None:
+    folder = Path(api_settings.reports_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "monthly_report_2025-05_v1.csv").write_text("not in the table")
+    assert api.client.get(f"/reports/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("import_id", ["x", user(1)])
+def test_rejects_of_no_import(api: Api, import_id: str) -> None:
+    assert api.client.get(f"/imports/{import_id}/rejects.csv").status_code == 404
+
+
+def test_postgresql_away(tmp_path: Path) -> None:
+    settings = settings_for("postgresql://postgres@127.0.0.1:1/none", tmp_path)
+    with serving(settings) as api:
+        assert api.client.get("/health").status_code == 200
+        for query in ("{ currencies { code } }", "{ users { nodes { name } } }"):
+            response = api.post(query)
+            assert response.status_code == 503
+            (error,) = response.json()["errors"]
+            assert error["extensions"]["code"] == "UNAVAILABLE"
+        wanted: Any = api.client.get(f"/users/{ZOE}/payments", params={"start": "2025-01-01", "end": "2025-01-01"})
+        assert (wanted.status_code, wanted.json()["error"]["code"]) == (503, "UNAVAILABLE")
+        assert api.client.get("/reports/x").status_code == 503
+        response = api.post(f'mutation {{ cancelImport(importId: "{ZOE}") {{ job {{ state }} }} }}')
+        assert response.status_code == 503
+        assert api.client.get("/health/ready").json()["postgresql"] == "away"

@@ -1,0 +1,157 @@
+"""importProgress over graphql-transport-ws: the present state first, each change, the end; bad frames close."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.websockets import WebSocketDisconnect
+
+from fcgraph.settings import Settings
+from tests.api.asking import Api, serving
+from tests.api.cases import user
+from tests.api.conftest import settings_for
+from tests.api.test_imports import HEADER, accepted, line, run
+
+PROGRESS = """subscription($id: UUID!) { importProgress(importId: $id) {
+  state progress counts { read inserted } controlTotals { currency accepted } } }"""
+
+
+@contextmanager
+def connected(api: Api, *, init: bool = True) -> Iterator[Any]:
+    with api.client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"]) as socket:
+        if init:
+            socket.send_json({"type": "connection_init"})
+            assert socket.receive_json() == {"type": "connection_ack"}
+        yield socket
+
+
+def subscribe(socket: Any, import_id: str, key: str = "1") -> None:
+    payload = {"query": PROGRESS, "variables": {"id": import_id}}
+    socket.send_json({"type": "subscribe", "id": key, "payload": payload})
+
+
+def test_from_the_present_state_to_the_end(api: Api, api_settings: Settings) -> None:
+    import_id = accepted(api, source={"text": HEADER + line(1)})
+    with connected(api) as socket:
+        subscribe(socket, import_id)
+        first = socket.receive_json()
+        assert first["payload"]["data"]["importProgress"]["state"] == "QUEUED"
+        run(api_settings, api, import_id)
+        states = []
+        while (message := socket.receive_json())["type"] == "next":
+            states.append(message["payload"]["data"]["importProgress"])
+        assert message == {"id": "1", "type": "complete"}
+    assert states[-1] == {
+        "state": "SUCCEEDED",
+        "progress": 1.0,
+        "counts": {"read": 1, "inserted": 1},
+        "controlTotals": [{"currency": "USD", "accepted": "250.00"}],
+    }
+
+
+def test_a_finished_import_is_told_once(api: Api, api_settings: Settings) -> None:
+    import_id = accepted(api, source={"text": HEADER + line(1)})
+    run(api_settings, api, import_id)
+    with connected(api) as socket:
+        subscribe(socket, import_id)
+        assert socket.receive_json()["payload"]["data"]["importProgress"]["state"] == "SUCCEEDED"
+        assert socket.receive_json() == {"id": "1", "type": "complete"}
+
+
+def test_an_unknown_import(api: Api) -> None:
+    with connected(api) as socket:
+        subscribe(socket, user(1))
+        told = socket.receive_json()
+        errors = told["payload"] if told["type"] == "error" else told["payload"]["errors"]
+        assert errors[0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def test_queries_over_the_socket_have_the_same_limits_and_errors(demo: Api) -> None:
+    with connected(demo) as socket:
+        for n, (query, code) in enumerate(
+            [
+                ("{ currencies { " + "code " * 210 + "} }", "QUERY_TOO_COMPLEX"),
+                ("{ nope }", "BAD_USER_INPUT"),
+                ('{ payments(after: "x") { nodes { amount } } }', "INVALID_CURSOR"),
+            ]
+        ):
+            socket.send_json({"type": "subscribe", "id": str(n), "payload": {"query": query}})
+            told = socket.receive_json()
+            errors = told["payload"] if told["type"] == "error" else told["payload"]["errors"]
+            assert errors[0]["extensions"]["code"] == code
+            if told["type"] == "next":
+                assert socket.receive_json()["type"] == "complete"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "x",
+        "[]",
+        "1",
+        "null",
+        "{}",
+        '{"type": 1}',
+        '{"type": "nope"}',
+        '{"type": "subscribe"}',
+        '{"type": "subscribe", "id": 1, "payload": {"query": "{a}"}}',
+        '{"type": "subscribe", "id": "1"}',
+        '{"type": "subscribe", "id": "1", "payload": []}',
+        '{"type": "subscribe", "id": "1", "payload": {}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": 1}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "variables": []}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "operationName": 1}}',
+        '{"type": "complete"}',
+        '{"type": "connection_init"}',
+        json.dumps({"type": "subscribe", "id": "1", "payload": {"query": " " * 300_000}}),
+        "[" * 50_000,
+    ],
+)
+def test_bad_frames_close_the_connection_with_a_code(demo: Api, frame: str) -> None:
+    with connected(demo) as socket:
+        socket.send_text(frame)
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+        assert closed.value.code in (4400, 4429, 1009)
+    assert demo.client.get("/health").status_code == 200
+
+
+def test_bytes_are_no_frame(demo: Api) -> None:
+    with connected(demo) as socket:
+        socket.send_bytes(b"{}")
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+        assert closed.value.code == 4400
+
+
+def test_no_operation_before_the_greeting(demo: Api) -> None:
+    with connected(demo, init=False) as socket:
+        socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}})
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+        assert closed.value.code == 4401
+
+
+def test_who_does_not_greet_is_shown_out(demo_url: str, tmp_path: Path) -> None:
+    with (
+        serving(settings_for(demo_url, tmp_path, websocket_init_seconds=0.1)) as api,
+        connected(api, init=False) as socket,
+    ):
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+        assert closed.value.code == 4408
+
+
+def test_at_most_ten_subscriptions(api: Api) -> None:
+    import_id = accepted(api, source={"text": HEADER + line(1)})
+    with connected(api) as socket:
+        for n in range(11):
+            subscribe(socket, import_id, str(n))
+        refused = [m for m in (socket.receive_json() for _ in range(11)) if m["type"] == "error"]
+        assert [m["id"] for m in refused] == ["10"]
