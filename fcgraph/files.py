@@ -86,6 +86,10 @@ class Files:
         """Bytes. Raises FileNotFoundError."""
         return self.path(key).stat().st_size
 
+    def has(self, key: str) -> bool:
+        """Whether a file is stored under the key."""
+        return self.path(key).is_file()
+
     def age_seconds(self, key: str) -> float:
         """How long ago the bytes were written. Raises FileNotFoundError."""
         return time.time() - self.path(key).stat().st_mtime

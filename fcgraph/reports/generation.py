@@ -85,6 +85,9 @@ def generate(
         latest = _latest(holder, period)  # also proves that the lock's connection still lives
         if latest is not None and latest.sha256 == content.sha256:
             _mark_final(holder, latest, month.is_over(now, time_zone))
+            if not files.has(latest.file_key):
+                draft.keep(latest.file_key)  # lost from the disk; these are its bytes
+                logger.warning("report_file_restored", file_key=latest.file_key)
             generated = Generated(period, latest.version, unchanged=True)
         else:
             generated = Generated(period, latest.version + 1 if latest else 1, unchanged=False)
@@ -184,7 +187,7 @@ def _lock(holder: Connection, month: Period) -> None:
 
 def _latest(holder: Connection, period: str) -> Any:
     return holder.execute(
-        sa.select(Report.period, Report.version, Report.sha256, Report.is_final_period)
+        sa.select(Report.period, Report.version, Report.sha256, Report.file_key, Report.is_final_period)
         .where(Report.period == period)
         .order_by(Report.version.desc())
         .limit(1)

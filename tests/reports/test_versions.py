@@ -72,6 +72,17 @@ def test_a_rerun_adds_nothing(engine: Engine, files: Files, make: Make) -> None:
     assert visible(files) == ["monthly_report_2025-05_v1.csv"]
 
 
+def test_a_file_that_was_lost_comes_back_with_the_same_bytes(engine: Engine, files: Files, make: Make) -> None:
+    store(engine, PAID)
+    make()
+    path = files.path("monthly_report_2025-05_v1.csv")
+    content = path.read_bytes()
+    path.unlink()
+    assert make().unchanged
+    assert path.read_bytes() == content
+    assert rows(engine) == [("2025-05", 1, True, 1)]
+
+
 def test_a_change_adds_a_version_and_keeps_the_old_bytes(engine: Engine, files: Files, make: Make) -> None:
     store(engine, PAID)
     make()
