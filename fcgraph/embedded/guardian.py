@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 
-import psutil
+from fcgraph.embedded.process import family, kill, wait_until_gone
 
-from fcgraph.embedded.process import family, kill
-
-GRACE_SECONDS = 10
+GRACE_SECONDS = 5
 
 
 def main() -> None:
@@ -33,9 +30,7 @@ def end(wards: dict[tuple[int, float], signal.Signals]) -> None:
     for ward, members in families.items():
         for leader in (p for p in members if p.pid == ward[0]):
             kill(leader, wards[ward])
-    deadline = time.monotonic() + GRACE_SECONDS
-    for members in families.values():
-        psutil.wait_procs(members, timeout=max(0.0, deadline - time.monotonic()))
+    wait_until_gone([p for members in families.values() for p in members], GRACE_SECONDS)
     for ward in wards:
         for left in family(*ward):
             kill(left)

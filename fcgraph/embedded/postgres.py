@@ -17,7 +17,7 @@ import psutil
 import psycopg2
 from sqlalchemy import make_url
 
-from fcgraph.embedded.process import Part, kill, launched
+from fcgraph.embedded.process import Part, kill, launched, wait_until_gone
 from fcgraph.errors import FcgraphError
 
 # Found, not imported: all that is wanted of the wheel is what it carries.
@@ -129,10 +129,9 @@ def end_orphan(folder: Path) -> None:
         is_ours = False
     if is_ours:
         kill(orphan, signal.SIGINT)
-        _, alive = psutil.wait_procs([orphan], timeout=ORPHAN_SECONDS)
-        if alive:
+        if wait_until_gone([orphan], ORPHAN_SECONDS):
             kill(orphan, signal.SIGQUIT)
-            psutil.wait_procs([orphan], timeout=ORPHAN_SECONDS)
+            wait_until_gone([orphan], ORPHAN_SECONDS)
     file.unlink(missing_ok=True)
 
 

@@ -24,6 +24,7 @@ LAUNCH = Path(__file__).with_name("launch.py")
 POLL_SECONDS = 0.02
 LAST_LINES_MAX = 20
 SAME_SECONDS = 1.0
+KILLED_SECONDS = 5
 
 OnLine = Callable[[str, str], None]
 
@@ -129,7 +130,7 @@ class Process:
         for process in rest:
             kill(process)
         self._popen.wait()
-        psutil.wait_procs(rest, timeout=5)
+        wait_until_gone(rest, KILLED_SECONDS)
 
     def stop(self) -> None:
         """Stop it and everything it started; it has `stop_seconds` to do so itself."""
@@ -176,6 +177,24 @@ def family(pid: int, created: float) -> list[psutil.Process]:
         except OSError:
             continue  # it ended meanwhile
     return [p for p in found.values() if p.pid != os.getpid()]
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether it has ended; one that nobody has asked after yet (a zombie) has."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE) or not process.is_running()
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_until_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended; those that have not after `seconds` are the answer."""
+    deadline = time.monotonic() + seconds
+    while alive := [process for process in processes if not is_gone(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(POLL_SECONDS)
+    return alive
 
 
 def kill(process: psutil.Process, with_signal: signal.Signals = signal.SIGKILL) -> None:

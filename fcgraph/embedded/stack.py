@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypedDict
 
-import psutil
-
-from fcgraph.embedded.process import family, kill
+from fcgraph.embedded.process import family, kill, wait_until_gone
 from fcgraph.errors import FcgraphError
 
 LEFTOVERS_SECONDS = 15
@@ -82,10 +80,10 @@ def _end_leftovers(data_dir: Path) -> None:
     if left is None:
         return
     members = [p for one in left["processes"].values() for p in family(one["pid"], one["created"])]
-    _, alive = psutil.wait_procs(members, timeout=LEFTOVERS_SECONDS)  # its guardian is at work
+    alive = wait_until_gone(members, LEFTOVERS_SECONDS)  # its guardian is at work
     for process in alive:
         kill(process)
-    psutil.wait_procs(alive, timeout=LEFTOVERS_SECONDS)
+    wait_until_gone(alive, LEFTOVERS_SECONDS)
 
 
 def write(data_dir: Path, stack: Stack) -> None:

@@ -1,0 +1,20 @@
+# One image for every process of fcgraph: migrate, api, consumer, worker, scheduler; compose.yaml says which is which.
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+
+COPY fcgraph ./fcgraph
+COPY workers ./workers
+COPY seeds ./seeds
+COPY migrations ./migrations
+
+# Volumes made from these folders belong to the same user.
+RUN useradd --uid 10001 --create-home fcgraph && install -d -o fcgraph /data /data/reports /data/uploads
+USER fcgraph
+
+EXPOSE 8000
+CMD ["uvicorn", "fcgraph.api.app:app", "--host", "0.0.0.0", "--port", "8000"]

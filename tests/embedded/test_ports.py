@@ -1,0 +1,28 @@
+"""Ports: a free one is found, a taken one is told with its setting."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from fcgraph.embedded import ports
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_taken_port_is_told_with_its_setting(taken: int) -> None:
+    with pytest.raises(ports.PortTaken, match=rf"port {taken} \(API_PORT\) is taken.*set API_PORT"):
+        ports.require_free(taken, "API_PORT")
+
+
+def test_the_preferred_port_is_given_while_it_is_free(taken: int) -> None:
+    other = ports.free(taken)
+    assert other != taken
+    assert ports.free(other) == other
+    assert ports.require_free(other, "API_PORT") == other

@@ -1,0 +1,97 @@
+"""The embedded PostgreSQL: what a kill -9 left needs no hand; the data and its guarantees are there."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+from fcgraph.embedded import ports, postgres
+from fcgraph.embedded.process import Process
+from tests.embedded.processes import none_runs
+from tests.waiting import until
+
+
+def start(folder: Path, port: int) -> Process:
+    process = Process(postgres.part(folder, port), lambda *_: None)
+    process.start()
+    process.wait_until_ready(60)
+    return process
+
+
+def ask(port: int, statement: str) -> str:
+    connection = psycopg2.connect(postgres.url(port, "postgres"))
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return str(cursor.fetchone()[0]) if cursor.description else ""
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "postgres"
+
+
+def test_it_is_postgresql_18_with_checksums_fsync_and_utc(folder: Path) -> None:
+    port = ports.free()
+    server = start(folder, port)
+    try:
+        told = {name: ask(port, f"SHOW {name}") for name in ("data_checksums", "fsync", "timezone", "server_encoding")}
+        assert told == {"data_checksums": "on", "fsync": "on", "timezone": "UTC", "server_encoding": "UTF8"}
+        assert ask(port, "SHOW server_version").startswith("18.")
+        assert ask(port, "SHOW listen_addresses") == "127.0.0.1"
+    finally:
+        server.stop()
+    assert server.exit_code == 0
+
+
+def test_killed_it_starts_again_although_its_number_belongs_to_somebody_else(folder: Path) -> None:
+    port = ports.free()
+    server = start(folder, port)
+    try:
+        ask(port, "CREATE TABLE kept (id int)")
+        children = [p.pid for p in psutil.Process(server.pid).children()]
+        os.kill(server.pid, signal.SIGKILL)
+        until(lambda: none_runs([server.pid, *children]), 20)
+    finally:
+        server.stop()
+    lines = (folder / "postmaster.pid").read_text().splitlines()
+    (folder / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    again = start(folder, port)
+    try:
+        assert ask(port, "SELECT count(*) FROM kept") == "0"
+    finally:
+        again.stop()
+
+
+def test_a_server_that_its_supervisor_left_behind_is_ended_first(folder: Path) -> None:
+    port = ports.free()
+    orphan = start(folder, port)
+    try:
+        ask(port, "CREATE TABLE kept (id int)")
+        again = start(folder, port)
+        try:
+            until(lambda: none_runs([orphan.pid]), 10)
+            assert ask(port, "SELECT count(*) FROM kept") == "0"
+        finally:
+            again.stop()
+    finally:
+        orphan.stop()
+
+
+def test_half_made_data_is_made_anew(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "base").mkdir()  # what an initdb that was cut leaves
+    port = ports.free()
+    server = start(folder, port)
+    try:
+        assert ask(port, "SELECT 1") == "1"
+    finally:
+        server.stop()
