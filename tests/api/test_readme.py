@@ -1,0 +1,42 @@
+"""What the README shows is what one sees: its queries are asked and its answers are the answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from fcgraph.settings import Settings
+from seeds.load import SAMPLE_CSV, SAMPLE_MESSAGES
+from tests import services
+from tests.api.asking import Api
+from tests.intake.doors import Doors
+
+README = (services.ROOT / "README.md").read_text(encoding="utf-8")
+ASKED = re.findall(r"```graphql\n(.*?)```\n\n```json\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_readmes_queries_give_the_readmes_answers(api: Api, api_settings: Settings, engine: Engine) -> None:
+    doors = Doors(engine, api_settings)
+    doors.send([(0, n, value) for n, value in enumerate(SAMPLE_MESSAGES.read_bytes().splitlines())])
+    doors.import_csv(SAMPLE_CSV.read_bytes())
+    assert len(ASKED) == 4
+    for query, answer in ASKED:
+        assert api.ask(query) == json.loads(answer)
+
+
+def test_the_readme_names_only_settings_and_files_that_exist() -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    table = README.split("## Settings")[1].split("## Processes")[0]
+    named = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1])
+    }
+    assert named
+    assert named <= known
+    for path in re.findall(r"`((?:fcgraph|workers|seeds|tests|migrations)/[\w./]*)`", README):
+        assert Path(services.ROOT / path).exists(), path
