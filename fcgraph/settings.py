@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import pydantic_settings
 from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -111,6 +112,8 @@ class Settings(BaseSettings):
     # the consumer
     kafka_commit_every: int = Field(50_000, ge=1)
     kafka_commit_interval_seconds: float = Field(0.2, gt=0)
+    kafka_read_max: int = Field(1000, ge=1)  # messages read at once; as many within the interval are a flood
+    kafka_flood_interval_seconds: float = Field(2, gt=0)  # between commits while it lasts
     kafka_slice_max: int = Field(10_000, ge=1)
     kafka_session_timeout_seconds: float = Field(10, ge=6)
     kafka_instance_id: str = ""  # empty: the host's name and a slot on it, see workers/instance.py
@@ -161,6 +164,10 @@ def load() -> Settings:
     """Read and check the environment. Raises SettingsError naming every wrong setting, never a value."""
     try:
         return Settings()  # the pydantic plugin knows that all fields have defaults
+    except pydantic_settings.SettingsError as e:
+        if isinstance(e.__cause__, SettingsError):  # a file that cannot be read, wrapped on its way here
+            raise e.__cause__ from None
+        raise
     except ValidationError as e:
         wrong = "; ".join(
             f"{'.'.join(str(p) for p in err['loc']).upper()}: {err['msg']}" for err in e.errors(include_input=False)

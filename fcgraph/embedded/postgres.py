@@ -43,12 +43,12 @@ class CannotInitialise(FcgraphError):
     code = "CANNOT_INITIALISE"
 
 
-def part(folder: Path, port: int, *, fsync: bool = True) -> Part:
+def part(folder: Path, port: int, *, fsync: bool = True, binaries: Path = BINARIES) -> Part:
     """PostgreSQL with its data in `folder`. `fsync=False` is for data that nobody will miss: tests."""
     folder = folder.absolute()
     user = other_user(folder)
     options = OPTIONS | {"port": str(port)} | ({} if fsync else {"fsync": "off", "full_page_writes": "off"})
-    argv = [str(BINARIES / "postgres"), "-D", str(folder), *(f"--{name}={value}" for name, value in options.items())]
+    argv = [str(binaries / "postgres"), "-D", str(folder), *(f"--{name}={value}" for name, value in options.items())]
     return Part(
         name="postgres",
         argv=argv,
@@ -57,7 +57,7 @@ def part(folder: Path, port: int, *, fsync: bool = True) -> Part:
         stop_signal=signal.SIGINT,  # "fast": cuts connections, writes a checkpoint
         stop_seconds=30,
         user=user,
-        prepare=lambda: prepare(folder, user),
+        prepare=lambda: prepare(folder, user, binaries),
     )
 
 
@@ -88,14 +88,14 @@ def other_user(folder: Path) -> str | None:
     raise CannotInitialise(f"PostgreSQL does not run as root, and none of the users {', '.join(OTHER_USERS)} exists")
 
 
-def prepare(folder: Path, user: str | None) -> None:
+def prepare(folder: Path, user: str | None, binaries: Path) -> None:
     """Make the data folder when there is none, and clear away what a killed server left."""
     if not (folder / "PG_VERSION").exists():
-        initialise(folder, user)
+        initialise(folder, user, binaries)
     end_orphan(folder)
 
 
-def initialise(folder: Path, user: str | None) -> None:
+def initialise(folder: Path, user: str | None, binaries: Path) -> None:
     """Run initdb beside the folder and move the result there, so that a cut leaves nothing half made."""
     made = folder.with_name(folder.name + ".making")
     shutil.rmtree(made, ignore_errors=True)
@@ -103,8 +103,8 @@ def initialise(folder: Path, user: str | None) -> None:
     made.mkdir(parents=True, mode=0o700)
     if user is not None:
         shutil.chown(made, user, pwd.getpwnam(user).pw_gid)
-    locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    argv = [str(BINARIES / "initdb"), "-D", str(made), "-U", SUPERUSER, "--auth=trust", "--no-instructions", *locale]
+    locale = ["--encoding=UTF8", "--locale=C"]
+    argv = [str(binaries / "initdb"), "-D", str(made), "-U", SUPERUSER, "--auth=trust", "--no-instructions", *locale]
     done = subprocess.run(
         launched(argv, user=user), env=environment(), capture_output=True, text=True, check=False, cwd="/"
     )
