@@ -15,6 +15,7 @@ from uuid import UUID
 
 HEADER = b"user_id,day,total_sent,total_received,currency,sent_count,received_count\n"
 BLOCK_BYTES = 1024 * 1024
+ZEROS = frozenset((b"0", b"0.0", b"0.00", b"0.000", b"0.0000"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +100,23 @@ class LineWriter:
     def _take(self, block: bytes) -> None:
         self._store(block)
         sums_of = self._sums
-        for line in block.splitlines():
+        lines = block.splitlines()
+        self.row_count += len(lines)
+        for line in lines:
             _, day, sent, received, currency, sent_count, received_count = line.split(b",")
             sums = sums_of.get((day, currency))
             if sums is None:
                 sums = sums_of[day, currency] = [0, 0, 0, 0]
                 self._decimals[currency] = len(sent.partition(b".")[2])
-            sums[0] += int(sent.replace(b".", b""))
-            sums[1] += int(received.replace(b".", b""))
-            sums[2] += int(sent_count)
-            sums[3] += int(received_count)
-            self.row_count += 1
+            # Most lines have only one side: what adds nothing is not parsed.
+            if sent not in ZEROS:
+                sums[0] += int(sent.replace(b".", b""))
+            if received not in ZEROS:
+                sums[1] += int(received.replace(b".", b""))
+            if sent_count != b"0":
+                sums[2] += int(sent_count)
+            if received_count != b"0":
+                sums[3] += int(received_count)
 
     def _store(self, block: bytes) -> None:
         self._file.write(block)
