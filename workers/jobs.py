@@ -24,7 +24,7 @@ logger = log.get(__name__)
 
 
 class Work(NamedTuple):
-    """What a job works with. The engine is the job's own: jobs are forks. `run` is kept when the scheduler fires the job."""
+    """What a job works with. The engine is the job's own: jobs are forks. `run`: kept when the scheduler fires it."""
 
     given: Settings
     engine: Engine

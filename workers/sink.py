@@ -61,8 +61,8 @@ class IntakeSink(BaseSink):
         self._begin()
 
     def _begin(self) -> None:
+        self._gathered = 0  # messages since the last flush
         self._slice: list[tuple[int, int, bytes | None]] = []
-        self._handed_in = 0
         self._kept: list[tuple[int, int, tuple[str, ...]]] = []  # partition, offset, codes
         self._failed: Exception | None = None
         self._correlation_id = uuid4().hex
@@ -103,6 +103,7 @@ class IntakeSink(BaseSink):
         offset: int,
     ) -> None:
         """Gather a message; hand a full slice to the intake, whose lanes write while we go on reading."""
+        self._gathered += 1
         if self._failed is not None:
             return  # the next flush has Quix go back to where this began
         self._slice.append((partition, offset, value))
@@ -156,7 +157,6 @@ class IntakeSink(BaseSink):
             return
         source = intake.Source("KAFKA", topic_ref=self._topic_ref)
         batch = self._writer.submit_messages(self._slice, source, self._correlation_id)
-        self._handed_in += len(self._slice)
         self._kept += [
             (r.partition or 0, r.position, tuple(problem.code for problem in r.rejection.problems))
             for r in batch.rejected
@@ -185,7 +185,7 @@ class IntakeSink(BaseSink):
         self._log.info(
             "batch_settled",
             correlation_id=self._correlation_id,
-            count=self._handed_in,
+            count=self._gathered,
             seconds=round(seconds, 3),
         )
 

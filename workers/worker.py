@@ -45,6 +45,11 @@ class Worker(rq.Worker):
         self._stopping.set()
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call] # rq leaves it untyped
 
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call] # rq leaves it untyped
+        if self._stopping.is_set():  # told to stop before RQ listened
+            self._stop_requested = True
+
     def teardown(self) -> None:
         try:
             super().teardown()  # type: ignore[no-untyped-call] # rq leaves it untyped

@@ -1,4 +1,4 @@
-"""How fast waiting Kafka messages become payments, over plain COPY of the same rows; and how soon a single one is readable.
+"""How fast waiting Kafka messages become payments, over plain COPY of the same rows; how soon a single one is readable."""
 
 `python -m tests.bench.kafka_intake [--messages N] [--users N] [--rounds N]`; prints a table, asserts nothing.
 """
@@ -81,9 +81,7 @@ def consume_seconds(settings: Settings, messages: list[bytes], folder: Path) -> 
     consumer = Process("workers.consumer", folder / f"{topic.name}.log", settings)
     try:
         consumer.wait_for("partitions_assigned", END_SECONDS)
-        until(
-            lambda: sum(line["count"] for line in consumer.events("batch_settled")) >= len(messages), END_SECONDS
-        )
+        until(lambda: sum(line["count"] for line in consumer.events("batch_settled")) >= len(messages), END_SECONDS)
         began = moment(consumer.events("partitions_assigned")[0])
         return (moment(consumer.events("batch_settled")[-1]) - began).total_seconds()
     finally:
