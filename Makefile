@@ -8,13 +8,33 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: up test lint bench-report check-python
+.PHONY: up test lint playground schema bench-report bench-read check-python
+
+PLAYGROUND := fcgraph/api/playground
+PLAYGROUND_BUILT := $(PLAYGROUND)/dist/playground.js
 
 up: $(INSTALLED)
+	@test -f $(PLAYGROUND_BUILT) || { command -v npm >/dev/null && $(MAKE) --no-print-directory playground; } || \
+		echo "the playground at /graphql is not built (it needs Node.js 20 and npm: make playground); everything else works"
 	@exec $(BIN)/python -m fcgraph up
 
 test: lint
 	$(BIN)/python -m pytest
+
+# GraphiQL and what it needs, from npm, pinned; served by the API itself.
+playground: $(PLAYGROUND_BUILT)
+
+$(PLAYGROUND_BUILT): $(addprefix $(PLAYGROUND)/,package-lock.json build.mjs playground.js playground.css)
+	@echo "installing the playground's packages"
+	@cd $(PLAYGROUND) && npm ci --silent --no-progress && node build.mjs
+
+# The schema as the code has it; a test holds the committed file against it.
+schema: $(INSTALLED)
+	$(BIN)/python -c 'from fcgraph.api.schema import sdl; print(sdl(), end="")' > fcgraph/api/schema.graphql
+
+# Requests a second beside PostGraphile on the same database (Node.js 22 or newer comes from npm).
+bench-read: $(INSTALLED)
+	$(BIN)/python -m tests.bench.read
 
 # What can be told without running anything.
 lint: $(INSTALLED)

@@ -1,0 +1,138 @@
+"""The playground in a real browser that reaches nothing but this API: run a query, import, watch the import."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from fcgraph import csv_imports, db
+from fcgraph.api import playground
+from fcgraph.files import Files
+from fcgraph.settings import Settings
+from tests import services
+from tests.api import browser
+from tests.api.asking import Api
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+BUILT = playground.DIST / "playground.js"
+QUERY_EDITOR = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror"
+VARIABLES_EDITOR = "document.querySelector('.graphiql-editor-tool .CodeMirror').CodeMirror"
+RESULT = "document.querySelector('.result-window .CodeMirror').CodeMirror.getValue()"
+RUN = "document.querySelector('.graphiql-execute-button').click()"
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """The playground's assets, built when they are not there yet."""
+    if not BUILT.is_file():
+        if shutil.which("npm") is None:
+            pytest.skip("the playground's assets need npm")
+        subprocess.run(["make", "playground"], cwd=ROOT, check=True)
+
+
+@pytest.fixture
+def address(api_settings: Settings) -> Iterator[str]:
+    """A real server process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=services.environment(api_settings))
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: answers(f"{url}/health"), 30)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def open_tab(page: browser.Page, number: int) -> None:
+    page.run(f"document.querySelectorAll('.graphiql-tab-button')[{number}].click()")
+
+
+def run_for(page: browser.Page, text: str) -> Any:
+    """Run the tab's operation until it answers so: just after a change of tabs GraphiQL still sends the old name."""
+    page.run(RUN)
+    again = f"{RESULT}.includes('operationName') && {RUN}"
+    page.wait(f"{RESULT}.includes({json.dumps(text)}) || ({again})")
+    return shown(page, text)
+
+
+def shown(page: browser.Page, text: str) -> Any:
+    """The answer, once it has this text."""
+    page.wait(f"{RESULT}.includes({json.dumps(text)})")
+    return json.loads(page.run(RESULT))["data"]
+
+
+def test_query_import_and_progress(built: None, address: str, api_settings: Settings, tmp_path: Path) -> None:
+    program = browser.find()
+    if program is None:
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    with browser.page(program, f"{address}/graphql", tmp_path / "profile") as page:
+        page.wait("document.querySelector('.graphiql-query-editor .CodeMirror')")
+        assert page.run("document.querySelectorAll('.graphiql-tab-button').length") == 5
+        assert run_for(page, '"Alice"')["user"]["name"] == "Alice"
+
+        # The docs panel is filled from the schema, which the page asked this API for.
+        page.run("document.querySelector('[aria-label=\"Show Documentation Explorer\"]').click()")
+        page.wait("document.querySelector('.graphiql-doc-explorer').innerText.includes('Query')")
+
+        open_tab(page, 2)
+        job = run_for(page, '"importId"')["importCsv"]["job"]
+        assert job["state"] == "QUEUED"
+
+        open_tab(page, 3)
+        page.run(f"{VARIABLES_EDITOR}.setValue(JSON.stringify({{importId: '{job['importId']}'}}))")
+        run_for(page, '"QUEUED"')
+        engine = db.make_engine(api_settings.database_url, name="tests")
+        csv_imports.run(engine, Files(api_settings.uploads_dir), UUID(job["importId"]), api_settings)
+        done = shown(page, "SUCCEEDED_WITH_REJECTS")["importProgress"]
+        assert done["counts"] == {"read": 2, "inserted": 1, "rejected": 1}
+        assert done["records"]["nodes"][0]["problems"][0]["code"] == "NEGATIVE_AMOUNT"
+        page.screenshot(tmp_path / "playground.png")
+        assert page.refused == []
+
+
+def test_every_example_is_valid(demo: Api) -> None:
+    source = (ROOT / "fcgraph" / "api" / "playground" / "playground.js").read_text(encoding="utf-8")
+    examples = [part.split("`;")[0] for part in source.split(" = `#")[1:]]
+    assert len(examples) == 5
+    for example in examples:
+        prepared = demo.app.endpoint._documents.prepare("#" + example)
+        assert prepared.errors == []
+
+
+def test_nothing_comes_from_elsewhere() -> None:
+    assert "//" not in playground.PAGE.read_text(encoding="utf-8")
+    lock = json.loads((playground.PAGE.parent / "package-lock.json").read_text(encoding="utf-8"))
+    packages = [found for name, found in lock["packages"].items() if name]
+    assert all("integrity" in found and "resolved" not in found for found in packages)
+
+
+def test_without_assets_the_page_says_what_is_missing(
+    demo: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(playground, "DIST", tmp_path)
+    response = demo.client.get("/graphql")
+    assert response.status_code == 200
+    assert "make playground" in response.text
+    assert "default-src 'self'" in response.headers["content-security-policy"]
