@@ -1,6 +1,6 @@
 """The running stack as others on this machine find it: a lock that says that it runs, and a file that says where.
 
-The file holds only what `up` chose itself: no secret that was given to it.
+The file holds no secret: an address that was given to `up` must be given to whoever joins as well.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ class AlreadyUp(FcgraphError):
 
 
 class Stack(TypedDict):
-    """What stack.json says. `environment`: the settings that `up` chose, for whoever joins the stack."""
+    """What stack.json says. `environment`: settings for whoever joins the stack."""
 
     pid: int
     api_url: str
@@ -118,7 +119,7 @@ def running(data_dir: Path) -> Stack | None:
 
 def shell_lines(environment: dict[str, str]) -> str:
     """The environment as lines for `. FILE` in a shell."""
-    return "".join(f"export {name}='{value}'\n" for name, value in environment.items())
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
 
 
 def ports(data_dir: Path) -> dict[str, int]:

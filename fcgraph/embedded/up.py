@@ -6,6 +6,7 @@ Which processes there are and what they are told is here; keeping them running i
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from http import HTTPStatus
@@ -42,7 +43,10 @@ class Up:
         self.output = output
         self.data_dir = settings.data_dir.absolute()
         self.given = settings.model_fields_set
-        self.environment: dict[str, str] = {}  # what we choose, because nobody gave it
+        # What whoever joins us must be told: what was given, except secrets, and what we choose.
+        self.environment = {
+            name.upper(): str(getattr(settings, name)) for name in self.given if Settings.model_fields[name].repr
+        }
         self.kafka_kind = "given"
         self.told_kafka = "Kafka: the one at KAFKA_BROKER"
         self.ports = stack.ports(self.data_dir)
@@ -155,7 +159,7 @@ class Up:
             load_reference(connection)
 
     def full_environment(self) -> dict[str, str]:
-        """What our processes are started with: what was given to us, and what we chose."""
+        """What our processes are started with."""
         return {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"}
 
     def application(self) -> list[Part]:
@@ -210,5 +214,5 @@ class Up:
     def write_environment(self) -> None:
         """`. .fcgraph/env` in another terminal joins the stack."""
         binaries = str(Path(sys.executable).parent)
-        lines = stack.shell_lines(self.environment) + f"export PATH='{binaries}':\"$PATH\"\n"
+        lines = stack.shell_lines(self.environment) + f'export PATH={shlex.quote(binaries)}:"$PATH"\n'
         (self.data_dir / "env").write_text(lines)
