@@ -35,15 +35,15 @@ class Rejected(NamedTuple):
 class Batch:
     """Rows of one source with their verdicts. Index n of every column is the n-th accepted row.
 
-    `texts` are the rows as COPY takes them (see `row_text`), `raw(n)` their bytes as they came.
+    `texts` are the rows as COPY takes them (see `row_text`), `places` their partition (None outside Kafka) and place,
+    `raw(n)` their bytes as they came.
     """
 
     source: Source
     correlation_id: str
     transaction_ids: list[str]
     texts: list[str]
-    positions: Sequence[int]
-    partitions: Sequence[int] | None
+    places: Sequence[tuple[int | None, int]]
     raw: Callable[[int], bytes]
     suspicious: set[int]
     rejected: list[Rejected]
@@ -52,10 +52,6 @@ class Batch:
     def record(self, n: int) -> PaymentRecord:
         """The n-th accepted row as a record."""
         return PaymentRecord(*self.texts[n].split(",", len(COLUMNS))[: len(COLUMNS)])
-
-    def place(self, n: int) -> tuple[int | None, int]:
-        """Partition (None outside Kafka) and position of the n-th accepted row."""
-        return (None if self.partitions is None else self.partitions[n]), self.positions[n]
 
     def suspicions(self, n: int) -> tuple[str, ...]:
         """Why the n-th accepted row is suspicious."""

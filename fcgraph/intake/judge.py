@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
@@ -47,8 +48,11 @@ class Judge:
             parsed = self._without_unknown_users(connection, parsed, chunk.text)
             rows = self._odd_csv_rows(chunk, parsed, header, line_max_bytes)
             self._learn(connection, _user_ids(rows, header))
-        slow: list[Judged] = [(None, row.line, row.raw, _judge_csv(row, header, reference)) for row in rows]
-        return _batch(parsed.accepted, None, slow, _raw_line(chunk), reference, source, correlation_id)
+        judged = [(row.line, _judge_csv(row, header, reference)) for row in rows]
+        raw_line = _raw_line(chunk)
+        odd = {row.line: row.raw for row in rows}
+        arrivals = Arrivals(lambda line: (None, line), lambda line: odd.get(line) or raw_line(line))
+        return _batch(parsed.accepted, judged, arrivals, reference, source, correlation_id)
 
     def messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
         """Judge Kafka messages, given as (partition, offset, value)."""
@@ -69,18 +73,18 @@ class Judge:
                     for column in ("sender_id", "receiver_id")
                 },
             )
-        slow: list[Judged] = [
-            (messages[n][0], n, messages[n][2] or b"", records.check_message(row, reference)) for n, row in found
-        ]
-        return _of_messages(parsed.accepted, slow, messages, reference, source, correlation_id)
+        judged = [(n, records.check_message(row, reference)) for n, row in found]
+        arrivals = Arrivals(lambda n: messages[n][:2], lambda n: messages[n][2] or b"")
+        return _batch(parsed.accepted, judged, arrivals, reference, source, correlation_id)
 
     def rows(self, rows: Sequence[dict[str, str | None]], source: Source, correlation_id: str) -> Batch:
         """Judge rows made by ourselves (the demo payments); their position is their place in the list."""
         with db.read(self._engine) as connection:
             reference, _ = self._reference(connection)
             self._learn(connection, {str(row.get(c)).lower() for row in rows for c in ("sender_id", "receiver_id")})
-        slow: list[Judged] = [(None, n, b"", records.check(row, reference)) for n, row in enumerate(rows)]
-        return _batch(fastrows.EMPTY, None, slow, lambda n: b"", reference, source, correlation_id)
+        judged = [(n, records.check(row, reference)) for n, row in enumerate(rows)]
+        arrivals = Arrivals(lambda n: (None, n), lambda n: b"")
+        return _batch(fastrows.EMPTY, judged, arrivals, reference, source, correlation_id)
 
     def _reference(self, connection: Connection) -> tuple[Reference, datetime]:
         found = connection.execute(sa.text("SELECT code, minor_units, suspicious_above FROM currency"))
@@ -190,98 +194,74 @@ def _judge_csv(row: Row, header: Header, reference: Reference) -> PaymentRecord 
     return records.check_fields(fields, header.columns, reference)
 
 
-Judged = tuple[int | None, int, bytes, PaymentRecord | Rejection]
+class Arrivals(NamedTuple):
+    """Where the rows of a block stand, by the number they have in it: (partition, position), and their raw bytes."""
+
+    place: Callable[[int], tuple[int | None, int]]
+    raw: Callable[[int], bytes]
 
 
-def _of_messages(
-    accepted: Columns,
-    slow: list[Judged],
-    messages: Sequence[Message],
-    reference: Reference,
-    source: Source,
-    correlation_id: str,
-) -> Batch:
-    """A batch of Kafka messages: the places in the slice become partitions and offsets again."""
-    return _batch(
-        accepted, [messages[n][0] for n in accepted.position], slow, lambda n: messages[n][2] or b"", reference, source,
-        correlation_id, offsets=[offset for _, offset, _ in messages],
-    )  # fmt: skip
+Judged = tuple[int, PaymentRecord | Rejection]  # the row's number in its block, and the rules' verdict
 
 
 def _batch(
     accepted: Columns,
-    partitions: list[int] | None,
-    slow: list[Judged],
-    raw_at: Callable[[int], bytes],
+    judged: Sequence[Judged],
+    arrivals: Arrivals,
     reference: Reference,
     source: Source,
     correlation_id: str,
-    offsets: Sequence[int] | None = None,
 ) -> Batch:
-    """Put both ways' rows together in the order of arrival. `offsets` turns places in a slice into offsets."""
+    """Put together, in the order of arrival, what the quick way accepted and what the rules judged."""
     suspicious, tails = _suspicions(accepted, reference)
-    arrived: Sequence[int] = accepted.position
-    positions = arrived if offsets is None else [offsets[n] for n in arrived]
-    places = [","] * len(positions) if partitions is None else [f"{p}," for p in partitions]
+    places = [_place_text(*arrivals.place(at)) for at in accepted.position]
     texts = [
-        f"{a},{b},{c},{d},{e},{f},{g},{place}{position},{tail}"
-        for a, b, c, d, e, f, g, place, position, tail in zip(
+        f"{a},{b},{c},{d},{e},{f},{g},{place}{tail}"
+        for a, b, c, d, e, f, g, place, tail in zip(
             accepted.transaction_id, accepted.sender_id, accepted.receiver_id, accepted.amount, accepted.currency,
-            accepted.timestamp, accepted.status, places, positions, tails, strict=True,
+            accepted.timestamp, accepted.status, places, tails, strict=True,
         )
     ]  # fmt: skip
+    rows = list(zip(accepted.position, accepted.transaction_id, texts, strict=True))
     sums = _sums(accepted.currency, accepted.amount)
-    rejected: list[Rejected] = []
-    late: list[tuple[int, int | None, PaymentRecord]] = []
-    for partition, at, raw, verdict in slow:
+    rejected = []
+    for at, verdict in judged:
         if isinstance(verdict, Rejection):
-            rejected.append(Rejected(partition, at if offsets is None else offsets[at], raw, verdict))
-        else:
-            late.append((at, partition, verdict))
-    ids = list(accepted.transaction_id)
-    if not late:
-        at_of = arrived
-        return Batch(
-            source, correlation_id, ids, texts, positions, partitions, lambda n: raw_at(at_of[n]), suspicious,
-            rejected, sums,
-        )  # fmt: skip
-    # Rows the rules accepted go back to where they arrived.
-    merged = [
-        (at, text, tid, n in suspicious) for n, (at, text, tid) in enumerate(zip(arrived, texts, ids, strict=True))
-    ]
-    raw_slow = {at: raw for _, at, raw, _ in slow}
-    partition_of = {at: partition for at, partition, _ in late}
-    if partitions is not None:
-        partition_of.update(zip(arrived, partitions, strict=True))
-    for at, partition, record in late:
-        found = records.suspicions(
-            record.decimal, reference.currencies[record.currency], self_transfer=record.sender_id == record.receiver_id
-        )
-        text = row_text(record, partition, at if offsets is None else offsets[at], found)
-        merged.append((at, text, record.transaction_id, bool(found)))
-        sums[record.currency] = sums.get(record.currency, Decimal(0)) + record.decimal
-    merged.sort()
-    order = [at for at, _, _, _ in merged]
-
-    def raw_of(n: int) -> bytes:
-        return raw_slow[order[n]] if order[n] in raw_slow else raw_at(order[n])
-
+            rejected.append(Rejected(*arrivals.place(at), arrivals.raw(at), verdict))
+            continue
+        found = _suspicions_of(verdict, reference)
+        if found:
+            suspicious.add(at)
+        rows.append((at, verdict.transaction_id, row_text(verdict, *arrivals.place(at), found)))
+        sums[verdict.currency] = sums.get(verdict.currency, Decimal(0)) + verdict.decimal
+    if len(rows) > len(texts):
+        rows.sort()
+    numbers = [at for at, _, _ in rows]
+    arrived = [arrivals.place(at) for at in numbers]
     return Batch(
         source,
         correlation_id,
-        [tid for _, _, tid, _ in merged],
-        [text for _, text, _, _ in merged],
-        order if offsets is None else [offsets[at] for at in order],
-        None if partitions is None else [partition_of[at] or 0 for at in order],
-        raw_of,
-        {n for n, (_, _, _, is_suspicious) in enumerate(merged) if is_suspicious},
-        rejected,
-        sums,
+        transaction_ids=[transaction_id for _, transaction_id, _ in rows],
+        texts=[text for _, _, text in rows],
+        places=arrived,
+        raw=lambda n: arrivals.raw(numbers[n]),
+        suspicious={n for n, at in enumerate(numbers) if at in suspicious} if suspicious else set(),
+        rejected=rejected,
+        accepted_sums=sums,
     )
 
 
+def _place_text(partition: int | None, position: int) -> str:
+    return f",{position}," if partition is None else f"{partition},{position},"
+
+
+def _suspicions_of(record: PaymentRecord, reference: Reference) -> tuple[str, ...]:
+    rule = reference.currencies[record.currency]
+    return records.suspicions(record.decimal, rule, self_transfer=record.sender_id == record.receiver_id)
+
+
 def _suspicions(accepted: Columns, reference: Reference) -> tuple[set[int], list[str]]:
-    """Which rows are suspicious, and the last fields of every row's text. Small amounts need no look at the number."""
+    """The numbers of suspicious rows, and the last fields of every row's text. Small amounts need no second look."""
     lowest = min((rule.suspicious_above for rule in reference.currencies.values()), default=Decimal(0))
     digits = len(str(int(lowest))) if lowest >= 1 else 0
     tails = [_NO_SUSPICION] * len(accepted.whole)
@@ -298,7 +278,7 @@ def _suspicions(accepted: Columns, reference: Reference) -> tuple[set[int], list
         same = accepted.sender_id[n] == accepted.receiver_id[n]
         found = records.suspicions(Decimal(accepted.amount[n]), rule, self_transfer=same)
         if found:
-            suspicious.add(n)
+            suspicious.add(accepted.position[n])
             tails[n] = suspicions_text(found)
     return suspicious, tails
 

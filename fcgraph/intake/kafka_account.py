@@ -58,7 +58,7 @@ def close(cursor: Any, batch: Batch, settled: Settled) -> None:
         suspicious = sum(
             1
             for n in batch.suspicious
-            if batch.place(n)[0] == partition and CODES[settled.outcomes[n]] is Outcome.INSERTED
+            if batch.places[n][0] == partition and CODES[settled.outcomes[n]] is Outcome.INSERTED
         )
         counts = _counts([code for _, code in counted], suspicious)
         offsets = [offset for offset, _ in counted]
@@ -78,8 +78,8 @@ def close(cursor: Any, batch: Batch, settled: Settled) -> None:
 
 def _rows(batch: Batch, settled: Settled) -> list[tuple[int, int, int]]:
     """Every row as (partition, offset, code of its outcome)."""
-    accepted = zip(batch.partitions or (), batch.positions, settled.outcomes, strict=True)
-    return [*accepted, *((r.partition or 0, r.position, _REJECTED) for r in batch.rejected)]
+    accepted = [(p or 0, offset, code) for (p, offset), code in zip(batch.places, settled.outcomes, strict=True)]
+    return accepted + [(r.partition or 0, r.position, _REJECTED) for r in batch.rejected]
 
 
 def _counts(codes: Sequence[int], suspicious: int) -> Counts:

@@ -195,6 +195,6 @@ def _accept_incoming(connection: Connection, batch: Batch, note: str) -> None:
     if incoming == stored:
         close_batch(cursor, batch_id, Counts(read=1, duplicate=1))
         return
-    partition, position = batch.place(0)
+    partition, position = batch.places[0]
     write_changes(cursor, [Change(incoming, stored, partition, position, batch.suspicions(0))], batch_id, note)
     close_batch(cursor, batch_id, Counts(read=1, updated=1))

@@ -239,7 +239,7 @@ def _advance(
 ) -> None:
     """Advance the status of locked payments and keep what they were as a revision."""
     changes = [
-        Change(batch.record(n), stored[transaction_id], *batch.place(n), batch.suspicions(n))
+        Change(batch.record(n), stored[transaction_id], *batch.places[n], batch.suspicions(n))
         for transaction_id, n in sorted(changed.items())
     ]
     write_changes(cursor, changes, batch_id, None, table)
@@ -306,7 +306,7 @@ def _keep_conflicts(cursor: Any, batch: Batch, settled: Settled, resolution: str
     """Keep conflicting rows with where they came from and the fields that differ."""
     rows = [
         (
-            Outcome.CONFLICT, *batch.place(c.n), batch.transaction_ids[c.n], batch.raw(c.n), c.problems,
+            Outcome.CONFLICT, *batch.places[c.n], batch.transaction_ids[c.n], batch.raw(c.n), c.problems,
             json.dumps(c.differences_told()),
         )
         for c in settled.conflicts

@@ -17,7 +17,6 @@ from fcgraph.intake.lanes import Account, Lanes
 from fcgraph.intake.settle import Settled, close_batch
 from fcgraph.settings import Settings
 
-
 MORE_CONNECTIONS = 3  # for judging, for the heartbeat of an import, and one to spare
 
 
