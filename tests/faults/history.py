@@ -1,0 +1,196 @@
+"""The history of a run: what was sent and what is known of it, in a file; at the end the database is held against it.
+
+Every record is made so that one outcome is right for it whatever breaks meanwhile, because all records about one
+payment have one key and so keep their order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from fcgraph import db
+from tests.workers.account import account
+from tests.workers.topic import Topic, payment
+
+WEIGHTS = {"inserted": 88, "duplicate": 3, "updated": 3, "stale": 2, "conflict": 2, "rejected": 2}
+POISON = (b"{", b"", b"null", b"[]", b'{"status": "\xff"}', b'{"amount": NaN}', b'{"transaction_id": "x"}', b"7" * 2000)
+OTHER_AMOUNT = "0.00"  # no made payment has it, so it is always a conflict
+SHOWN_MAX = 5
+
+Message = dict[str, Any]
+Place = tuple[int, int]  # partition, offset
+
+
+@dataclass
+class Record:
+    """One record: the outcome that is right for it, and what became of sending it."""
+
+    number: int
+    outcome: str
+    key: bytes
+    value: bytes
+    state: str = "sent"  # then "accepted" with its place, or "unknown"
+    place: Place | None = None
+
+
+class History:
+    """Makes records, follows them in a file, checks the database against them. Used by one thread at a time."""
+
+    def __init__(self, file: Path, rnd: Random) -> None:
+        self._file = file.open("w", encoding="utf-8")
+        self._rnd = rnd
+        self.records: list[Record] = []
+        self._stored: dict[str, Message] = {}  # what each payment must be in the end
+        self._ids: list[str] = []
+        self._pending: list[str] = []
+
+    def next(self) -> Record:
+        """Make the next record and note it as sent."""
+        outcome, message = self._make(self._rnd.choices(tuple(WEIGHTS), tuple(WEIGHTS.values()))[0])
+        number = len(self.records)
+        key = str(message["transaction_id"]) if message else f"poison {number}"
+        value = json.dumps(message).encode() if message else self._rnd.choice(POISON)
+        record = Record(number, outcome, key.encode(), value)
+        self.records.append(record)
+        self._note(record)
+        return record
+
+    def _make(self, wish: str) -> tuple[str, Message | None]:
+        if wish == "rejected":
+            return wish, None
+        if wish == "updated" and self._pending:
+            transaction_id = self._pending.pop(self._rnd.randrange(len(self._pending)))
+            message = {**self._stored[transaction_id], "status": self._rnd.choice(("completed", "failed"))}
+            self._stored[transaction_id] = message
+            return wish, message
+        if wish in ("inserted", "updated") or not self._ids:
+            return "inserted", self._make_payment()
+        stored = self._stored[self._rnd.choice(self._ids)]
+        if wish == "conflict":
+            return wish, {**stored, "amount": OTHER_AMOUNT}
+        if wish == "stale" and stored["status"] != "pending":
+            return wish, {**stored, "status": "pending"}
+        return "duplicate", stored
+
+    def _make_payment(self) -> Message:
+        amount = f"{self._rnd.randrange(1, 2_000_000) / 100:.2f}"
+        currency, status = self._rnd.choice(("USD", "EUR", "PHP")), self._rnd.choice(("pending", "completed"))
+        message = payment(len(self.records) + 1, amount=amount, currency=currency, status=status)
+        transaction_id = str(message["transaction_id"])
+        self._stored[transaction_id] = message
+        self._ids.append(transaction_id)
+        if status == "pending":
+            self._pending.append(transaction_id)
+        return message
+
+    def accepted(self, record: Record, place: Place) -> None:
+        """The broker has it, at this place."""
+        record.state, record.place = "accepted", place
+        self._note(record)
+
+    def unknown(self, record: Record) -> None:
+        """Nobody knows whether the broker has it."""
+        record.state = "unknown"
+        self._note(record)
+
+    def _note(self, record: Record) -> None:
+        shown = {**vars(record), "key": record.key.decode(), "value": record.value.decode("latin-1")}
+        self._file.write(json.dumps(shown) + "\n")
+
+    def close(self) -> None:
+        """Nothing more is noted."""
+        self._file.close()
+
+    def check(self, engine: Engine, topic: Topic) -> None:
+        """Raise AssertionError naming everything in which database, offsets and history disagree."""
+        self._file.flush()
+        unknown = [record for record in self.records if record.state != "accepted"]
+        assert not unknown, f"{len(unknown)} records were never delivered: the run proves nothing"
+        with db.read(engine, snapshot=True) as connection:
+            wrong = [
+                *self._wrong_counts(engine, topic),
+                *_wrong_ranges(connection, topic),
+                *self._wrong_payments(connection),
+                *self._wrong_kept(connection),
+            ]
+        assert not wrong, f"{len(wrong)} differences, the first: " + "; ".join(wrong[:SHOWN_MAX])
+
+    def _wrong_counts(self, engine: Engine, topic: Topic) -> Iterator[str]:
+        right = Counter(record.outcome for record in self.records)
+        found = account(engine, topic.name)
+        if found.read != len(self.records):
+            yield f"{len(self.records)} records sent, {found.read} counted"
+        for outcome in WEIGHTS:
+            if getattr(found, outcome) != right[outcome]:
+                yield f"{outcome}: {right[outcome]} are right, {getattr(found, outcome)} counted"
+
+    def _wrong_payments(self, connection: Connection) -> Iterator[str]:
+        statement = sa.text(
+            "SELECT transaction_id::text, amount, currency, status, source_partition, source_position FROM transactions"
+        )
+        places = {r.key.decode(): r.place for r in self.records if r.outcome == "inserted"}
+        missing = dict(self._stored)
+        sums: Counter[str] = Counter()
+        for row in connection.execute(statement):
+            right = missing.pop(row.transaction_id, None)
+            sums[row.currency] += int(row.amount * 10_000)
+            if right is None:
+                yield f"{row.transaction_id} was never sent"
+            elif (str(right["amount"]), right["currency"], right["status"]) != (
+                f"{row.amount:.2f}",
+                row.currency,
+                row.status,
+            ):
+                yield f"{row.transaction_id} is {row.amount} {row.currency} {row.status}, not {right}"
+            elif places[row.transaction_id] != (row.source_partition, row.source_position):
+                yield f"{row.transaction_id} came from {places[row.transaction_id]}, the row says otherwise"
+        yield from (f"{transaction_id} is lost" for transaction_id in missing)
+        right_sums: Counter[str] = Counter()
+        for message in self._stored.values():
+            right_sums[message["currency"]] += int(message["amount"].replace(".", "")) * 100
+        if sums != right_sums:
+            yield f"sums are {dict(sums)}, not {dict(right_sums)}"
+
+    def _wrong_kept(self, connection: Connection) -> Iterator[str]:
+        statement = sa.text("SELECT lower(outcome) AS outcome, partition, position, raw FROM intake_records")
+        right = {r.place: (r.outcome, r.value) for r in self.records if r.outcome in ("rejected", "conflict")}
+        for row in connection.execute(statement):
+            place = (row.partition, row.position)
+            if right.pop(place, None) != (row.outcome, bytes(row.raw)):
+                yield f"kept record at {place} is {row.outcome} {bytes(row.raw)[:40]!r}"
+        yield from (f"{outcome} at {place} is not kept" for place, (outcome, _) in right.items())
+
+
+def _wrong_ranges(connection: Connection, topic: Topic) -> Iterator[str]:
+    """Counted ranges must cover every partition once, batches must add up to them, offsets must stand at the end."""
+    statement = sa.text(
+        "SELECT r.partition, r.first_offset, r.last_offset, r.read_count FROM kafka_ranges r"
+        " JOIN intake_batches USING (batch_id) JOIN kafka_topics USING (topic_ref) WHERE topic = :topic"
+        " ORDER BY r.partition, r.first_offset"
+    )
+    reached: dict[int, int] = {}
+    counted = 0
+    for row in connection.execute(statement, {"topic": topic.name}):
+        if (
+            row.first_offset != reached.get(row.partition, 0)
+            or row.read_count != row.last_offset + 1 - row.first_offset
+        ):
+            yield f"partition {row.partition}: {row.read_count} counted from {row.first_offset} to {row.last_offset}"
+        reached[row.partition] = row.last_offset + 1
+        counted += row.read_count
+    batches = connection.scalar(sa.text("SELECT coalesce(sum(read_count), 0) FROM intake_batches WHERE kind = 'KAFKA'"))
+    if batches != counted:
+        yield f"batches count {batches} records, their ranges {counted}"
+    for partition in topic.lag().partitions:
+        ends = (reached.get(partition.partition, 0), partition.next_offset or 0, partition.end_offset)
+        if len(set(ends)) != 1:
+            yield f"partition {partition.partition}: counted, committed and sent up to {ends}"
