@@ -75,12 +75,11 @@ def last_runs(connection: Connection) -> list[LastRun]:
     return [LastRun(*row) for row in connection.execute(latest)]
 
 
-def started_since(connection: Connection, job: str, instant: datetime, *, state: str | None = None) -> bool:
-    """Whether a run of the job began at or after the instant (and has that state now)."""
-    runs = sa.select(JobRun.run_id).where(JobRun.job == job, JobRun.started_at >= instant)
-    if state is not None:
-        runs = runs.where(JobRun.state == state)
-    return bool(connection.scalar(sa.select(runs.exists())))
+def is_owed(connection: Connection, job: str, *, since: datetime, tried_before: datetime) -> bool:
+    """Whether no run that began at or after `since` has ended well, and none has begun after `tried_before`."""
+    ended_well = sa.and_(JobRun.state == "SUCCEEDED", JobRun.started_at >= since)
+    runs = sa.select(JobRun.run_id).where(JobRun.job == job, sa.or_(ended_well, JobRun.started_at > tried_before))
+    return not connection.scalar(sa.select(runs.exists()))
 
 
 def _finish(engine: Engine, run_id: UUID, state: str, detail: str | None) -> None:

@@ -92,11 +92,13 @@ def sweep_reports() -> None:
 
 def _reports_are_owed(work: Work) -> bool:
     now = datetime.now(UTC)
-    midnight = reports.last_midnight(now, work.given.report_timezone)
-    lately = now - timedelta(seconds=work.given.report_retry_seconds)
     with db.read(work.engine) as connection:
-        ended_well = job_runs.started_since(connection, "run_due_reports", midnight, state="SUCCEEDED")
-        return not ended_well and not job_runs.started_since(connection, "run_due_reports", lately)
+        return job_runs.is_owed(
+            connection,
+            "run_due_reports",
+            since=reports.last_midnight(now, work.given.report_timezone),
+            tried_before=now - timedelta(seconds=work.given.report_retry_seconds),
+        )
 
 
 def _generate(work: Work, period: str, now: datetime) -> reports.Generated:

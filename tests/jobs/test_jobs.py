@@ -151,28 +151,42 @@ def test_a_sweep_without_redis_is_a_failed_run(environment: Environment, engine:
     ("state", "hours_ago", "owed"),
     [
         (None, 0, True),  # it never ran
-        ("SUCCEEDED", 0, False),
-        ("SUCCEEDED", 48, True),  # not since midnight
+        ("SUCCEEDED", 1, False),
+        ("SUCCEEDED", 11, False),
+        ("SUCCEEDED", 13, True),  # before midnight
         ("RUNNING", 0, False),  # begun just now
-        ("RUNNING", 48, True),  # killed
+        ("RUNNING", 1, True),  # killed
         ("FAILED", 0, False),  # tried just now
-        ("FAILED", 48, True),
+        ("FAILED", 1, True),
     ],
 )
-def test_due_reports_are_owed_until_they_ended_well_since_midnight(
-    environment: Environment, engine: Engine, redis_url: str, state: str | None, hours_ago: int, owed: bool
+def test_a_job_is_owed_until_it_ended_well_since_midnight(
+    engine: Engine, state: str | None, hours_ago: int, owed: bool
 ) -> None:
-    if state is not None:
-        with db.write(engine) as connection:
+    noon = datetime(2025, 6, 15, 12, tzinfo=UTC)
+    with db.write(engine) as connection:
+        for job in {"other", "due"} if state else {"other"}:
             connection.execute(
-                sa.text(
-                    "INSERT INTO job_runs (job, state, correlation_id, started_at)"
-                    " VALUES ('run_due_reports', :state, 'test', :at)"
-                ),
-                {"state": state, "at": datetime.now(UTC) - timedelta(hours=hours_ago)},
+                sa.text("INSERT INTO job_runs (job, state, correlation_id, started_at) VALUES (:job, :state, '', :at)"),
+                {"job": job, "state": state or "SUCCEEDED", "at": noon - timedelta(hours=hours_ago)},
             )
+    since, tried_before = noon - timedelta(hours=12), noon - timedelta(minutes=5)
+    with db.read(engine) as connection:
+        assert job_runs.is_owed(connection, "due", since=since, tried_before=tried_before) == owed
+
+
+def test_due_reports_that_did_not_end_well_are_asked_for_again(
+    environment: Environment, engine: Engine, redis_url: str
+) -> None:
+    assert run(environment, "run_due_reports()", FCGRAPH_FAILPOINT="report-written=kill") == -9
     assert run(environment, "sweep_reports()") == 0
-    assert waiting(redis_url) == (["due-reports"] if owed else [])
+    assert waiting(redis_url) == []  # begun a moment ago: it may still be running
+    assert run(environment, "sweep_reports()", REPORT_RETRY_SECONDS="0.001") == 0
+    assert waiting(redis_url) == ["due-reports"]
+    Redis.from_url(redis_url).flushall()
+    assert run(environment, "run_due_reports()") == 0
+    assert run(environment, "sweep_reports()", REPORT_RETRY_SECONDS="0.001") == 0
+    assert waiting(redis_url) == []
 
 
 def test_only_the_latest_runs_are_kept(engine: Engine) -> None:

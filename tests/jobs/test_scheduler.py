@@ -100,7 +100,7 @@ def test_due_reports_fire_once_each_midnight(client: Redis, zone: str) -> None:
     scheduler.round(NOON, at_start=True)
     take_all(client)
     fired = []
-    for minutes in range(0, 3 * 24 * 60, 10):
+    for minutes in range(0, 3 * 24 * 60, 30):
         now = NOON + timedelta(minutes=minutes)
         scheduler.round(now)
         fired += [now] * take_all(client).count("due-reports")
@@ -186,12 +186,11 @@ def test_what_others_schedule_fires_as_rq_scheduler_has_it(client: Redis, schedu
     assert "theirs" in waiting(client)
 
 
-@pytest.mark.parametrize("failpoint", ["scheduler-fired", "scheduler-entry-removed"])
-@pytest.mark.parametrize("time", [1, 3])
+@pytest.mark.parametrize("failpoint", ["scheduler-fired=kill", "scheduler-entry-removed=kill@3"])
 def test_a_kill_between_two_steps_loses_nothing(
-    environment: Environment, client: Redis, redis_url: str, failpoint: str, time: int
+    environment: Environment, client: Redis, redis_url: str, failpoint: str
 ) -> None:
-    killed = environment.run("-m", "workers.scheduler", FCGRAPH_FAILPOINT=f"{failpoint}=kill@{time}")
+    killed = environment.run("-m", "workers.scheduler", FCGRAPH_FAILPOINT=failpoint)
     assert killed.returncode == -9
     client.delete("rq:scheduler_lock")  # as its expiry does after 12 seconds
     again = environment.start("-m", "workers.scheduler")

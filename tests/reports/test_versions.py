@@ -161,12 +161,11 @@ def test_the_last_days_of_months() -> None:
     assert reports.parse_period("2025-02").last_day.day == 28
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-def test_processes_at_once_make_one_version(database_url: str, engine: Engine, files: Files, processes: int) -> None:
+def test_processes_at_once_make_one_version(database_url: str, engine: Engine, files: Files) -> None:
     store(engine, PAID)
-    running = [start(database_url, files) for _ in range(processes)]
+    running = [start(database_url, files) for _ in range(3)]
     said = sorted(p.communicate(timeout=60)[0].strip() for p in running)
-    assert said == ["1 False", *["1 True"] * (processes - 1)]
+    assert said == ["1 False", "1 True", "1 True"]
     assert rows(engine) == [("2025-05", 1, True, 1)]
     assert visible(files) == ["monthly_report_2025-05_v1.csv"]
 
@@ -174,22 +173,20 @@ def test_processes_at_once_make_one_version(database_url: str, engine: Engine, f
 @pytest.mark.parametrize(
     "failpoint", ["report-written", "file-synced", "file-renamed", "report-renamed", "report-row-written"]
 )
-@pytest.mark.parametrize("version", [1, 2])
 def test_a_kill_anywhere_leaves_the_old_state_or_the_new(
-    database_url: str, engine: Engine, files: Files, make: Make, failpoint: str, version: int
+    database_url: str, engine: Engine, files: Files, make: Make, failpoint: str
 ) -> None:
     store(engine, PAID)
-    for _ in range(version - 1):
-        make()
-        store(engine, LATE)
+    make()
+    store(engine, LATE)
     before = rows(engine)
     killed = start(database_url, files, f"{failpoint}=kill")
     assert killed.wait(60) == -9
     assert rows(engine) == before
-    assert make() == reports.Generated("2025-05", version, unchanged=False)
+    assert make() == reports.Generated("2025-05", 2, unchanged=False)
     reports.sweep(engine, files, **NOW)
-    assert visible(files) == [f"monthly_report_2025-05_v{n}.csv" for n in range(1, version + 1)]
-    assert len(rows(engine)) == version
+    assert visible(files) == ["monthly_report_2025-05_v1.csv", "monthly_report_2025-05_v2.csv"]
+    assert len(rows(engine)) == 2
     assert make().unchanged
 
 
