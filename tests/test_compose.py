@@ -22,6 +22,7 @@ import yaml
 from sqlalchemy import Engine, text
 
 from fcgraph import db
+from fcgraph.api import playground
 from fcgraph.embedded import kafka as embedded_kafka
 from fcgraph.embedded import ports, postgres
 from fcgraph.settings import Settings
@@ -32,7 +33,9 @@ COMPOSE: dict[str, Any] = yaml.safe_load((services.ROOT / "compose.yaml").read_t
 DOCKERFILE = (services.ROOT / "Dockerfile").read_text(encoding="utf-8")
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "fcgraph"}
-COPIES = re.findall(r"^COPY (\S+) (\S+)$", DOCKERFILE, flags=re.MULTILINE)
+PLAYGROUND_STAGE, IMAGE_STAGE = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
+COPY = re.compile(r"^COPY (\S+) (\S+)$", flags=re.MULTILINE)
+COPIES = COPY.findall(IMAGE_STAGE)
 SETTINGS = {name.upper() for name in Settings.model_fields}
 READY_SECONDS = 60
 # What each process logs once it works; `api` is ready when its health check says so.
@@ -100,6 +103,14 @@ def test_every_path_that_is_copied_exists_and_is_let_through() -> None:
         assert f"!{source}" in let_through
 
 
+def test_the_playground_is_built_from_what_is_there_to_where_the_api_looks() -> None:
+    [(source, _)] = COPY.findall(PLAYGROUND_STAGE)
+    assert {"package.json", "package-lock.json", "build.mjs"} <= {f.name for f in (services.ROOT / source).iterdir()}
+    built = re.search(r"^COPY --from=playground /build/dist (\S+)$", IMAGE_STAGE, flags=re.MULTILINE)
+    assert built is not None
+    assert (services.ROOT / built[1]).resolve() == playground.DIST.resolve()
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the Dockerfile copies, in a folder."""
@@ -107,7 +118,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source, target in COPIES:
         found = services.ROOT / source
         if found.is_dir():
-            shutil.copytree(found, folder / target, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+            shutil.copytree(
+                found, folder / target, ignore=shutil.ignore_patterns("__pycache__", "node_modules", "dist")
+            )
         else:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(found, folder / target)
