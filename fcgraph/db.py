@@ -94,7 +94,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same work may succeed later: PostgreSQL is away, or just now out of time, room or the right to write."""
+    """Whether the same work may succeed later: PostgreSQL is away, or out of time, room or the right to write."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "pgcode", None) or ""
     # 40: rolled back for a neighbour. 53: out of resources. 57: cancelled, as by a statement timeout. 55P03: lock

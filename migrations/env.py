@@ -14,9 +14,7 @@ MIGRATION_LOCK_KEY = 0x66636772617068
 
 def run() -> None:
     """Run the migrations in one transaction each, one process at a time."""
-    engine = db.make_engine(
-        settings.current().database_url, name="migrate", lock_timeout_seconds=LOCK_TIMEOUT_SECONDS
-    )
+    engine = db.make_engine(settings.current().database_url, name="migrate", lock_timeout_seconds=LOCK_TIMEOUT_SECONDS)
     with engine.connect() as lock_connection:
         lock_connection = lock_connection.execution_options(isolation_level="AUTOCOMMIT")
         db.check_version(lock_connection)
