@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
-import random
 import subprocess
 import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -18,9 +16,9 @@ from sqlalchemy import Engine
 from fcgraph import db, reports
 from fcgraph.files import Files
 from tests import services
+from tests.faults.run import times
 from tests.waiting import until
 
-KILLS = 10 * int(os.environ.get("SOAK_TIMES", "1"))
 ALIVE_SECONDS_MAX = 0.25
 PERIODS = ("2025-03", "2025-04", "2025-05")
 
@@ -63,13 +61,10 @@ def check(engine: Engine, files: Files) -> int:
     return len(rows)
 
 
-def test_reports_killed_at_any_moment(engine: Engine, database_url: str, tmp_path: Path) -> None:
-    seed = random.randrange(10**6)
-    logging.getLogger(__name__).warning("seed %s", seed)  # shown when the test fails
-    chance = random.Random(seed)
+def test_reports_killed_at_any_moment(engine: Engine, database_url: str, tmp_path: Path, rnd: Random) -> None:
     files = Files(tmp_path / "reports")
     versions = 0
-    for _ in range(KILLS):
+    for _ in range(times(100)):
         victim = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, database_url, str(files.root)],
             cwd=services.ROOT,
@@ -78,7 +73,7 @@ def test_reports_killed_at_any_moment(engine: Engine, database_url: str, tmp_pat
         )
         assert victim.stdout is not None
         assert victim.stdout.readline() == b"begun\n"
-        time.sleep(chance.uniform(0, ALIVE_SECONDS_MAX))  # a random moment is what this is about
+        time.sleep(rnd.uniform(0, ALIVE_SECONDS_MAX))  # a random moment is what this is about
         victim.kill()
         victim.communicate()
         until(lambda: nobody_else_is_connected(engine), seconds=20)
