@@ -34,9 +34,9 @@ def start_traffic(settings: Settings, tmp_path: Path, rnd: Random) -> Iterator[S
     """Start sending records, `rate` a second, until `finish`; their history is in history-N.jsonl."""
     started: list[Traffic] = []
 
-    def start(rate: float) -> Traffic:
+    def start(rate: float, broker: str = settings.kafka_broker) -> Traffic:
         history = History(tmp_path / f"history-{len(started)}.jsonl", rnd)
-        traffic = Traffic(history, settings.kafka_broker, settings.kafka_topic, rate=rate)
+        traffic = Traffic(history, broker, settings.kafka_topic, rate=rate)
         traffic.start()
         started.append(traffic)
         return traffic

@@ -1,0 +1,134 @@
+"""PostgreSQL killed under load; connections to it cut, stalled, half-closed, cut between COMMIT and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from sqlalchemy import Engine
+
+from fcgraph import db
+from fcgraph.embedded import ports, postgres
+from fcgraph.embedded.process import Process as Server
+from fcgraph.settings import Settings
+from tests import services
+from tests.faults.conftest import StartTraffic, through
+from tests.faults.proxy import Proxy
+from tests.faults.run import SOAK, times
+from tests.waiting import until
+from tests.workers.account import account
+from tests.workers.conftest import StartConsumer
+from tests.workers.topic import Topic
+
+READY_SECONDS = 60
+BACK_SECONDS = 30
+END_SECONDS = 120
+AWAY_SECONDS = 60 if SOAK else 6
+RATE = 300
+
+
+def cut(proxy: Proxy, rnd: Random) -> str:
+    """One fault of a random kind; returns its name."""
+    kind = rnd.choice(("cut", "stall and flow", "stall and cut", "half-close", "lose the answer to COMMIT"))
+    if kind == "cut":
+        proxy.cut()
+    elif kind == "half-close":
+        proxy.half_close()
+    elif kind == "lose the answer to COMMIT":
+        proxy.lose_answer_to(b"COMMIT", after=b"intake_watermark")
+        until(lambda: proxy.answer_lost, BACK_SECONDS)
+    else:
+        proxy.stall()
+        until(lambda: proxy.held_back, BACK_SECONDS)
+        if kind == "stall and cut":
+            proxy.cut()
+        proxy.flow()
+    return kind
+
+
+def test_connections_cut_stalled_and_answers_lost(
+    start_consumer: StartConsumer,
+    start_traffic: StartTraffic,
+    topic: Topic,
+    engine: Engine,
+    settings: Settings,
+    postgres_proxy: Proxy,
+    rnd: Random,
+) -> None:
+    consumer = start_consumer(DATABASE_URL=through(postgres_proxy, settings), WAITING_RETRY_SECONDS="0.2")
+    consumer.wait_for("partitions_assigned", READY_SECONDS)
+    traffic = start_traffic(rate=RATE)
+    for _ in range(times(200)):
+        kind = cut(postgres_proxy, rnd)
+        settled = len(consumer.events("batch_settled"))
+        consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+        assert consumer.is_running, kind
+    traffic.finish()
+    until(topic.is_read, END_SECONDS)
+    assert consumer.terminate() == 0
+    assert not consumer.events("bug")
+    traffic.history.check(engine, topic)
+
+
+def test_away_is_waited_for_and_is_no_rejection(
+    start_consumer: StartConsumer,
+    start_traffic: StartTraffic,
+    topic: Topic,
+    engine: Engine,
+    settings: Settings,
+    postgres_proxy: Proxy,
+) -> None:
+    consumer = start_consumer(DATABASE_URL=through(postgres_proxy, settings))
+    consumer.wait_for("partitions_assigned", READY_SECONDS)
+    traffic = start_traffic(rate=RATE)
+    consumer.wait_for("batch_settled", READY_SECONDS)
+    postgres_proxy.refuse()
+    sent = len(traffic.history.records)
+    until(lambda: len(traffic.history.records) >= sent + AWAY_SECONDS * RATE, 3 * AWAY_SECONDS)
+    assert consumer.events("waiting_for_postgresql")
+    settled = len(consumer.events("batch_settled"))
+    postgres_proxy.welcome()
+    consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+    traffic.finish()
+    until(topic.is_read, END_SECONDS)
+    traffic.history.check(engine, topic)
+
+
+@pytest.fixture
+def server(tmp_path: Path, settings: Settings) -> Iterator[tuple[Server, str]]:
+    """A PostgreSQL of the test's own that keeps what it has acknowledged, and its database's URL."""
+    port = ports.free()
+    with services.running(postgres.part(tmp_path / "postgres", port), tmp_path / "postgres.log") as process:
+        services.make_template(port)
+        yield process, postgres.url(port, services.TEMPLATE)
+
+
+def test_postgresql_killed_under_load(
+    start_consumer: StartConsumer,
+    start_traffic: StartTraffic,
+    topic: Topic,
+    server: tuple[Server, str],
+    rnd: Random,
+) -> None:
+    process, url = server
+    engine = db.make_engine(url, name="tests", pool_max=2)
+    consumer = start_consumer(DATABASE_URL=url)
+    consumer.wait_for("partitions_assigned", READY_SECONDS)
+    traffic = start_traffic(rate=RATE)
+    consumer.wait_for("batch_settled", READY_SECONDS)
+    for _ in range(times(20)):
+        acknowledged = sum(line["count"] for line in consumer.events("batch_settled"))
+        process.kill_the_rest()
+        process.start()
+        process.wait_until_ready(READY_SECONDS)
+        until(lambda n=acknowledged: account(engine, topic.name).read >= n, 1)  # type: ignore[misc]
+        settled = len(consumer.events("batch_settled"))
+        consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + rnd.randrange(1, 8))
+    traffic.finish()
+    until(topic.is_read, END_SECONDS)
+    assert consumer.terminate() == 0
+    assert not consumer.events("bug")
+    traffic.history.check(engine, topic)
+    engine.dispose()
