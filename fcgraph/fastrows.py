@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from fcgraph.records import COLUMNS, CurrencyRule, instant_text
 
-_UUID = "([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _TIMESTAMP = (
-    "([12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
-    "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)"
+    "[12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
 )
-_STATUS = "(pending|completed|failed)"
+_STATUS = "(?:pending|completed|failed)"
 # A column that is kept out: printable ASCII without comma or quote, and not long; anything else takes the slow way.
 _IGNORED = r"[ !#-+\--~]{0,1000}"
 _SECONDS_END = 19  # of `2025-05-01T12:00:00`
@@ -33,26 +33,28 @@ class Columns(NamedTuple):
     sender_id: Sequence[str]
     receiver_id: Sequence[str]
     amount: Sequence[str]
-    whole: Sequence[str]
     currency: Sequence[str]
     timestamp: Sequence[str]
     status: Sequence[str]
 
     def without(self, left_out: Collection[int]) -> Columns:
         """All rows but those with these indexes."""
-        keep = [n not in left_out for n in range(len(self.transaction_id))]
+        gone = set(left_out)
+        keep = [n not in gone for n in range(len(self.transaction_id))]
         position, *texts = self
         return Columns(tuple(compress(position, keep)), *(tuple(compress(text, keep)) for text in texts))
 
 
 class Parsed(NamedTuple):
-    """A block after the quick way: what it accepted, and index and text of the rows left for the rules."""
+    """A block after the quick way: what it accepted, and number (from 0) and text of the lines left for the rules."""
 
     accepted: Columns
     rest: list[tuple[int, str]]
 
     def moved(self, indexes: Collection[int], text: str) -> Parsed:
         """The same with some accepted rows (by index) left to the rules as well. `text` is the block parsed."""
+        if not indexes:
+            return self
         left_out = {n for n, _ in self.rest}
         lines = text.split("\n")
         numbers = [n for n in range(len(lines)) if n not in left_out]
@@ -60,7 +62,7 @@ class Parsed(NamedTuple):
         return Parsed(self.accepted.without(indexes), sorted(self.rest + more))
 
 
-EMPTY = Columns((), (), (), (), (), (), (), (), ())
+EMPTY = Columns((), (), (), (), (), (), (), ())
 
 
 def _amount_and_currency(currencies: Mapping[str, CurrencyRule]) -> tuple[str, str]:
@@ -68,63 +70,99 @@ def _amount_and_currency(currencies: Mapping[str, CurrencyRule]) -> tuple[str, s
     decimals = min((rule.minor_units for rule in currencies.values()), default=0)
     fraction = rf"(?:\.[0-9]{{1,{decimals}}})?" if decimals else ""
     # Without leading zeros: so the text is JSON's as well, and the number of digits tells small amounts.
-    amount = rf"((0|[1-9][0-9]{{0,14}}){fraction})"
-    return amount, "(" + "|".join(sorted(currencies) or ["(?!)"]) + ")"
+    amount = rf"(?:0|[1-9][0-9]{{0,14}}){fraction}"
+    return amount, "(?:" + "|".join(sorted(currencies) or ["(?!)"]) + ")"
 
 
-class FastRows:
-    """A compiled pattern for one shape of rows. Rows are lines of a text, separated by LF alone."""
+class CsvRows:
+    """Rows of a CSV without quotes, columns in the order of `header` (None: a column that is kept out).
 
-    def __init__(self, line: str, groups: Sequence[str], latest: datetime) -> None:
-        self._pattern = re.compile(f"^(?:{line}|(.*))$", re.MULTILINE | re.ASCII)
-        self._order = tuple(groups.index(name) for name in Columns._fields[1:])
-        self._rest = len(groups)
-        self._latest = instant_text(latest)[:_SECONDS_END]
+    One pattern takes as many rows as it can at once; all their values then come from one split.
+    """
+
+    def __init__(self, header: Sequence[str | None], currencies: Mapping[str, CurrencyRule], latest: datetime) -> None:
+        patterns = _patterns(currencies)
+        line = ",".join(_IGNORED if name is None else patterns[name] for name in header)
+        self._run = re.compile(f"(?:{line}\n)++", re.ASCII)
+        self._width = len(header)
+        self._places = [header.index(name) for name in COLUMNS]
+        self._latest = _to_seconds(latest)
 
     def parse(self, text: str, positions: Sequence[int]) -> Parsed:
         """Parse all lines of `text`; `positions` gives one number per line, `text` does not end in a line end."""
-        found = self._pattern.findall(text)
+        text += "\n"
+        runs: list[str] = []
+        taken: list[int] = []
+        rest: list[tuple[int, str]] = []
+        at = number = 0
+        while at < len(text):
+            run = self._run.match(text, at)
+            if run is not None:
+                at = run.end()
+                runs.append(run[0])
+                lines = run[0].count("\n")
+                taken.extend(positions[number : number + lines])
+                number += lines
+            else:
+                end = text.index("\n", at)
+                rest.append((number, text[at:end]))
+                at, number = end + 1, number + 1
+        if number != len(positions):
+            raise ValueError(f"{number} lines for {len(positions)} positions")
+        if not runs:
+            return Parsed(EMPTY, rest)
+        values = "".join(runs).replace("\n", ",").split(",")
+        values.pop()
+        accepted = Columns(taken, *(values[place :: self._width] for place in self._places))
+        return _without_late(Parsed(accepted, rest), self._latest, text)
+
+
+class JsonRows:
+    """JSON objects, one a line, with the seven keys in the usual order and nothing else; the amount quoted or not."""
+
+    def __init__(self, currencies: Mapping[str, CurrencyRule], latest: datetime) -> None:
+        values = {name: f'"({pattern})"' for name, pattern in _patterns(currencies).items()}
+        # The same quote, or none, on both sides: it is the fourth group, the amount itself the fifth.
+        values["amount"] = f'("?)({_patterns(currencies)["amount"]})\\4'
+        line = ", ?".join(f'"{name}": ?{values[name]}' for name in COLUMNS)
+        self._line = re.compile(rf"^(?:\{{{line}\}}|(.*))$", re.MULTILINE | re.ASCII)
+        self._latest = _to_seconds(latest)
+
+    def parse(self, text: str, positions: Sequence[int]) -> Parsed:
+        """As `CsvRows.parse`."""
+        found = self._line.findall(text)
         if len(found) != len(positions):
             raise ValueError(f"{len(found)} lines for {len(positions)} positions")
-        last = self._rest
-        first = self._order[0]
-        rest = [(n, row[last]) for n, row in enumerate(found) if not row[first]]
+        rest = [(n, row[-1]) for n, row in enumerate(found) if not row[0]]
         if rest:
-            positions = [position for position, row in zip(positions, found, strict=True) if row[first]]
-            found = [row for row in found if row[first]]
+            positions = [position for position, row in zip(positions, found, strict=True) if row[0]]
+            found = [row for row in found if row[0]]
         if not found:
             return Parsed(EMPTY, rest)
-        values = list(zip(*found, strict=True))
-        columns = Columns(positions, *(values[n] for n in self._order))
-        if max(columns.timestamp)[:_SECONDS_END] >= self._latest:
-            late = {n for n, stamp in enumerate(columns.timestamp) if stamp[:_SECONDS_END] >= self._latest}
-            return Parsed(columns, rest).moved(late, text)
-        return Parsed(columns, rest)
+        one, two, three, _, amount, currency, timestamp, status, _ = zip(*found, strict=True)
+        accepted = Columns(positions, one, two, three, amount, currency, timestamp, status)
+        return _without_late(Parsed(accepted, rest), self._latest, text)
 
 
-def of_csv(header: Sequence[str | None], currencies: Mapping[str, CurrencyRule], latest: datetime) -> FastRows:
-    """Rows of a CSV without quotes, columns in the order of `header` (None: a column that is kept out)."""
+FastRows = CsvRows | JsonRows
+
+
+def _patterns(currencies: Mapping[str, CurrencyRule]) -> dict[str, str]:
+    """A pattern for the value of each column."""
     amount, currency = _amount_and_currency(currencies)
-    patterns = dict.fromkeys(COLUMNS[:3], _UUID)
-    patterns |= {"amount": amount, "currency": currency, "timestamp": _TIMESTAMP, "status": _STATUS}
-    line = ",".join(_IGNORED if name is None else patterns[name] for name in header)
-    return FastRows(line, _groups([name for name in header if name]), latest)
+    ids = dict.fromkeys(COLUMNS[:3], _UUID)
+    return ids | {"amount": amount, "currency": currency, "timestamp": _TIMESTAMP, "status": _STATUS}
 
 
-def of_json(currencies: Mapping[str, CurrencyRule], latest: datetime) -> FastRows:
-    """JSON objects with the seven keys in the usual order and nothing else; the amount a number or a string."""
-    amount, currency = _amount_and_currency(currencies)
-    values = dict.fromkeys(COLUMNS[:3], f'"{_UUID}"')
-    values |= {"currency": f'"{currency}"', "timestamp": f'"{_TIMESTAMP}"', "status": f'"{_STATUS}"'}
-    values["amount"] = f'("?){amount}\\4'  # the same quote, or none, on both sides
-    line = ", ?".join(f'"{name}": ?{values[name]}' for name in COLUMNS)
-    groups = _groups(COLUMNS)
-    groups.insert(groups.index("amount"), "quote")
-    return FastRows(rf"\{{{line}\}}", groups, latest)
+def _to_seconds(instant: datetime) -> str:
+    return instant_text(instant)[:_SECONDS_END]
 
 
-def _groups(names: Sequence[str]) -> list[str]:
-    """The pattern's groups in order: the amount has its whole part as an inner group."""
-    groups = list(names)
-    groups.insert(groups.index("amount") + 1, "whole")
-    return groups
+def _without_late(parsed: Parsed, latest: str, text: str) -> Parsed:
+    """Leave rows that may be too far in the future to the rules."""
+    stamps = parsed.accepted.timestamp
+    if max(stamps)[:_SECONDS_END] < latest:
+        return parsed
+    return parsed.moved(
+        [n for n, stamp in enumerate(stamps) if stamp[:_SECONDS_END] >= latest], text.removesuffix("\n")
+    )

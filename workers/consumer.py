@@ -134,6 +134,7 @@ class Stopper:
 
 def consume(values: Settings, instance: str, stopper: Stopper) -> None:
     """Consume until told to stop. Raises SettingsError, UnsupportedServer, and whatever is a bug."""
+    intake.collect_garbage_rarely()
     engine = intake.engine_of(values, "consumer")
     writer = intake.Writer(engine, values)
     try:

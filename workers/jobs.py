@@ -34,6 +34,7 @@ class Work(NamedTuple):
 
 def run_import(import_id: str) -> None:
     """Bring an accepted CSV file through the intake, from where it was left."""
+    intake.collect_garbage_rarely()  # this process ends with the job
     with _work("run_import", make_engine=intake.engine_of) as work:
         csv_imports.run(work.engine, Files(work.given.uploads_dir), UUID(import_id), work.given)
 

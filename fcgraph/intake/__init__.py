@@ -6,6 +6,6 @@
 
 from fcgraph.intake.batch import Batch, Counts, Source
 from fcgraph.intake.kafka_account import topic_ref
-from fcgraph.intake.writer import Writer, engine_of
+from fcgraph.intake.writer import Writer, collect_garbage_rarely, engine_of
 
-__all__ = ["Batch", "Counts", "Source", "Writer", "engine_of", "topic_ref"]
+__all__ = ["Batch", "Counts", "Source", "Writer", "collect_garbage_rarely", "engine_of", "topic_ref"]

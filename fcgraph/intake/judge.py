@@ -99,10 +99,10 @@ class Judge:
         if key not in self._formats:
             self._formats.clear()
             if shape == "json":
-                self._formats[key] = fastrows.of_json(reference.currencies, bound)
+                self._formats[key] = fastrows.JsonRows(reference.currencies, bound)
             else:
                 assert isinstance(shape, tuple)
-                self._formats[key] = fastrows.of_csv(shape, reference.currencies, bound)
+                self._formats[key] = fastrows.CsvRows(shape, reference.currencies, bound)
         return self._formats[key]
 
     def _learn(self, connection: Connection, user_ids: Iterable[str]) -> None:
@@ -122,14 +122,12 @@ class Judge:
         """Leave accepted rows with an unknown user to the rules, which say all that is wrong with them."""
         accepted = parsed.accepted
         named = {*accepted.sender_id, *accepted.receiver_id}
-        if named <= self._users:
-            return parsed
         self._learn(connection, named)
         unknown = named - self._users
         if not unknown:
             return parsed
         pairs = enumerate(zip(accepted.sender_id, accepted.receiver_id, strict=True))
-        return parsed.moved({n for n, (sender, receiver) in pairs if sender in unknown or receiver in unknown}, text)
+        return parsed.moved([n for n, (sender, receiver) in pairs if sender in unknown or receiver in unknown], text)
 
     def _odd_csv_rows(self, chunk: Chunk, parsed: Parsed, header: Header, line_max_bytes: int) -> list[Row]:
         """The rows the quick way did not take, taken apart. Blank lines are no rows."""
@@ -264,14 +262,14 @@ def _suspicions(accepted: Columns, reference: Reference) -> tuple[set[int], list
     """The numbers of suspicious rows, and the last fields of every row's text. Small amounts need no second look."""
     lowest = min((rule.suspicious_above for rule in reference.currencies.values()), default=Decimal(0))
     digits = len(str(int(lowest))) if lowest >= 1 else 0
-    tails = [_NO_SUSPICION] * len(accepted.whole)
+    tails = [_NO_SUSPICION] * len(accepted.amount)
     suspicious = set()
     look = [
         n
-        for n, (whole, sender, receiver) in enumerate(
-            zip(accepted.whole, accepted.sender_id, accepted.receiver_id, strict=True)
+        for n, (amount, sender, receiver) in enumerate(
+            zip(accepted.amount, accepted.sender_id, accepted.receiver_id, strict=True)
         )
-        if len(whole) >= digits or sender == receiver
+        if (amount.find(".", 0, digits) < 0 and len(amount) >= digits) or sender == receiver
     ]
     for n in look:
         rule = reference.currencies[accepted.currency[n]]
