@@ -74,7 +74,6 @@ def create(settings: Settings) -> Application:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await doors.reader.open()
         yield
         await doors.reader.close()
         doors.threads.shutdown(wait=True, cancel_futures=True)

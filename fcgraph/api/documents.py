@@ -16,11 +16,14 @@ from graphql import (
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    Undefined,
     parse,
     specified_rules,
     validate,
 )
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
+from graphql.utilities import coerce_input_value
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
@@ -36,7 +39,7 @@ RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 class Prepared:
     """A document that is within the limits; valid when `errors` is empty. `plans` belongs to the fast path."""
 
-    __slots__ = ("_bounds", "document", "errors", "fragments", "operations", "plans")
+    __slots__ = ("_bounds", "_signatures", "document", "errors", "fragments", "operations", "plans")
 
     def __init__(self, document: DocumentNode, errors: list[GraphQLError]) -> None:
         self.document = document
@@ -45,6 +48,7 @@ class Prepared:
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.plans: dict[object, Any] = {}
         self._bounds: dict[str | None, int] = {}
+        self._signatures: dict[int, list[GraphQLVariableSignature]] = {}
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation with this name, or the only one. Raises BadInput."""
@@ -56,6 +60,27 @@ class Prepared:
             if operation.name is not None and operation.name.value == name:
                 return operation
         raise BadInput("The document has no operation with the given operationName")
+
+    def quick_values(
+        self, operation: OperationDefinitionNode, variables: Mapping[str, Any], schema: GraphQLSchema
+    ) -> VariableValues | None:
+        """The variables as their types want them, when all are given and fit; None when a closer look is needed."""
+        signatures = self._signatures.get(id(operation))
+        if signatures is None:
+            found = [get_variable_signature(schema, v) for v in operation.variable_definitions or ()]
+            signatures = [s for s in found if isinstance(s, GraphQLVariableSignature)]
+            self._signatures[id(operation)] = signatures
+        sources, coerced = {}, {}
+        for signature in signatures:
+            value = variables.get(signature.name)
+            if value is None:
+                return None
+            fit = coerce_input_value(value, signature.type)
+            if fit is Undefined:
+                return None
+            sources[signature.name] = VariableValueSource(signature, value)
+            coerced[signature.name] = fit
+        return VariableValues(sources, coerced)
 
     def check_nodes(
         self,
@@ -141,21 +166,25 @@ class Documents:
                 raise NotAdmitted(prepared.errors)
             operation = prepared.operation(operation_name)
             limits.check_variables(variables, self._settings.list_argument_max)
-            values = get_variable_values(
-                self.schema,
-                operation.variable_definitions or (),
-                dict(variables),
-                max_errors=ERRORS_TOLD_MAX,
-                hide_suggestions=self._hide_suggestions,
-            )
-            if not isinstance(values, VariableValues):
-                raise NotAdmitted(values)
+            values = prepared.quick_values(operation, variables, self.schema) or self._values(operation, variables)
             prepared.check_nodes(operation, values.coerced, self.schema, self._settings)
         except GraphQLError as e:
             raise NotAdmitted([e]) from e
         except FcgraphError as e:
             raise NotAdmitted([GraphQLError(e.message, original_error=e)]) from e
         return Admitted(prepared, operation, values)
+
+    def _values(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> VariableValues:
+        values = get_variable_values(
+            self.schema,
+            operation.variable_definitions or (),
+            dict(variables),
+            max_errors=ERRORS_TOLD_MAX,
+            hide_suggestions=self._hide_suggestions,
+        )
+        if not isinstance(values, VariableValues):
+            raise NotAdmitted(values)
+        return values
 
     def _parse(self, text: str) -> DocumentNode:
         tokens_max = self._settings.query_tokens_max

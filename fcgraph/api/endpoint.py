@@ -38,16 +38,15 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = uuid4().hex
-        with bound_contextvars(request_id=request_id):
-            try:
-                status, body = await self._answer(scope, receive, request_id)
-            except bodies.Gone:
-                return
-            except bodies.BadBody as e:
-                status, body = e.status, _refusal(e.message, e.code)
-            except Exception:  # the last door: a bug is masked for the client and logged in full
-                logger.exception("request_failed")
-                status, body = 500, _refusal(answers.MASKED, answers.INTERNAL, request_id)
+        try:
+            status, body = await self._answer(scope, receive, request_id)
+        except bodies.Gone:
+            return
+        except bodies.BadBody as e:
+            status, body = e.status, _refusal(e.message, e.code)
+        except Exception:  # the last door: a bug is masked for the client and logged in full
+            logger.exception("request_failed", request_id=request_id)
+            status, body = 500, _refusal(answers.MASKED, answers.INTERNAL, request_id)
         await _send(send, status, body, request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> tuple[int, bytes]:
@@ -88,17 +87,20 @@ class GraphQLEndpoint:
             return _failure(e.errors, request_id)
         except FcgraphError as e:
             error = GraphQLError(e.message, original_error=e)
-            answers.note([error])
+            with bound_contextvars(request_id=request_id):
+                answers.note([error])
             return _failure([error], request_id)
 
     async def _by_strawberry(self, request: bodies.Request, context: Context) -> tuple[int, bytes]:
-        result = await self._schema.execute(
-            request.query,
-            variable_values=request.variables,
-            context_value=context,
-            operation_name=request.operation_name,
-            allowed_operation_types=QUERIES_AND_MUTATIONS,
-        )
+        # The fast path logs nothing, so only here every line gets the request's id.
+        with bound_contextvars(request_id=context.request_id):
+            result = await self._schema.execute(
+                request.query,
+                variable_values=request.variables,
+                context_value=context,
+                operation_name=request.operation_name,
+                allowed_operation_types=QUERIES_AND_MUTATIONS,
+            )
         if result.errors and result.data is None:
             return _failure(result.errors, context.request_id)
         body: dict[str, Any] = {"data": result.data}

@@ -5,6 +5,8 @@ DRIVER_MEASURED
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from typing import Any
 
 import asyncpg
@@ -24,72 +26,41 @@ AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
-    asyncpg.ConnectionDoesNotExistError,
     asyncpg.InvalidCatalogNameError,
 )
 
 
 class Reader:
-    """The API's door to PostgreSQL for reads. Every statement is its own snapshot and has a timeout."""
+    """The API's door to PostgreSQL for reads. Every statement is its own snapshot and has a timeout.
+
+    The pool is our own and does nothing but keep connections: no session state is ever changed, so asyncpg's pool would
+    spend a round trip (or, with an empty reset, a task) per statement on nothing.
+    """
 
     def __init__(self, url: str, *, pool_max: int, wait_seconds: float, statement_timeout_seconds: float) -> None:
         self._dsn = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._pool_max = pool_max
         self._wait_seconds = wait_seconds
         self._timeout_seconds = statement_timeout_seconds
-        self._pool: asyncpg.Pool | None = None
-
-    async def open(self) -> None:
-        """Make the pool; connections are made when needed, so PostgreSQL may be away."""
-        self._pool = await asyncpg.create_pool(
-            self._dsn,
-            min_size=0,
-            max_size=self._pool_max,
-            timeout=CONNECT_SECONDS_MAX,
-            # The server ends a statement at its timeout; this is for a server that does not answer at all.
-            command_timeout=self._timeout_seconds + 1,
-            statement_cache_size=STATEMENTS_PREPARED_MAX,
-            # No session state is ever changed, so nothing must be reset: that would be a round trip per statement.
-            reset=_nothing_to_reset,
-            init=_read_jsonb,
-            server_settings={
-                "application_name": "fcgraph-api-read",
-                "default_transaction_read_only": "on",
-                "statement_timeout": str(int(self._timeout_seconds * 1000)),
-                "TimeZone": "UTC",
-                "DateStyle": "ISO",
-                "jit": "off",
-            },
-        )
+        self._idle: list[asyncpg.Connection] = []
+        self._open = 0
+        self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
 
     async def close(self) -> None:
-        """End the connections, those in use after their statement."""
-        if self._pool is not None:
-            await self._pool.close()
+        """End the connections that nobody uses."""
+        while self._idle:
+            self._open -= 1
+            await self._idle.pop().close(timeout=CONNECT_SECONDS_MAX)
 
     async def fetch(self, statement: Statement) -> list[asyncpg.Record]:
         """All rows. Raises Unavailable when PostgreSQL is away or the pool exhausted, LimitReached at the timeout."""
-        assert self._pool is not None, "opened at the start of the application"
-        try:
-            connection = await self._pool.acquire(timeout=self._wait_seconds)
-        except TimeoutError as e:
-            raise Unavailable("All connections for reading are busy (READ_POOL_MAX); try again") from e
-        except AWAY as e:
-            raise Unavailable("PostgreSQL is away") from e
+        connection = await self._take()
         try:
             rows: list[asyncpg.Record] = await connection.fetch(statement.sql, *statement.values)
-        except (asyncpg.QueryCanceledError, TimeoutError) as e:
-            raise LimitReached(
-                f"A statement took longer than {self._timeout_seconds:g} s (READ_STATEMENT_TIMEOUT_SECONDS)"
-            ) from e
-        except asyncpg.CharacterNotInRepertoireError as e:
-            raise BadInput("A text has a character that PostgreSQL cannot hold (NUL or half a surrogate pair)") from e
-        except (*AWAY, asyncpg.InterfaceError) as e:
-            if isinstance(e, ValueError):
-                raise  # a value that does not fit its place in the statement: our mistake, not the server's
-            raise Unavailable("PostgreSQL is away") from e
-        finally:
-            await self._pool.release(connection)
+        except BaseException as e:
+            self._lose(connection)  # whatever state it is in, nobody else gets it
+            raise self._told(e) from e
+        self._give(connection)
         return rows
 
     async def row(self, statement: Statement) -> asyncpg.Record | None:
@@ -101,11 +72,89 @@ class Reader:
         """The first column of the one row there is."""
         return (await self.fetch(statement))[0][0]
 
+    def _told(self, error: BaseException) -> BaseException:
+        if isinstance(error, asyncpg.QueryCanceledError | TimeoutError):
+            return LimitReached(
+                f"A statement took longer than {self._timeout_seconds:g} s (READ_STATEMENT_TIMEOUT_SECONDS)"
+            )
+        if isinstance(error, asyncpg.CharacterNotInRepertoireError):
+            return BadInput("A text has a character that PostgreSQL cannot hold (NUL or half a surrogate pair)")
+        # An InterfaceError that is a ValueError is a value that does not fit its place: our mistake, not the server's.
+        lost = isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+        return Unavailable("PostgreSQL is away") if lost or isinstance(error, AWAY) else error
 
-async def _read_jsonb(connection: asyncpg.Connection) -> None:
-    # Amounts inside jsonb are text, so no money passes a float here.
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads)
+    async def _take(self) -> asyncpg.Connection:
+        while True:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.is_closed():
+                    return connection
+                self._open -= 1
+            if self._open < self._pool_max:
+                return await self._connect()
+            given = await self._wait()
+            if given is not None:
+                return given
 
+    async def _wait(self) -> asyncpg.Connection | None:
+        """A connection that somebody gave back; None when one was lost, so that another may be made."""
+        turn: asyncio.Future[asyncpg.Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                return await turn
+        except BaseException as e:
+            if turn.done() and not turn.cancelled():
+                self._hand_on(turn.result())  # it was our turn just when we gave up
+            if isinstance(e, TimeoutError):
+                raise Unavailable("All connections for reading are busy (READ_POOL_MAX); try again") from e
+            raise
 
-async def _nothing_to_reset(connection: asyncpg.Connection) -> None:
-    return None
+    async def _connect(self) -> asyncpg.Connection:
+        self._open += 1
+        try:
+            connection = await asyncpg.connect(
+                self._dsn,
+                timeout=CONNECT_SECONDS_MAX,
+                # The server ends a statement at its timeout; this is for a server that does not answer at all.
+                command_timeout=self._timeout_seconds + 1,
+                statement_cache_size=STATEMENTS_PREPARED_MAX,
+                server_settings={
+                    "application_name": "fcgraph-api-read",
+                    "default_transaction_read_only": "on",
+                    "statement_timeout": str(int(self._timeout_seconds * 1000)),
+                    "TimeZone": "UTC",
+                    "DateStyle": "ISO",
+                    "jit": "off",
+                },
+            )
+            # Amounts inside jsonb are text, so no money passes a float here.
+            await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads)
+        except BaseException as e:
+            self._open -= 1
+            self._hand_on(None)
+            if isinstance(e, (*AWAY, asyncpg.InterfaceError)):
+                raise Unavailable("PostgreSQL is away") from e
+            raise
+        return connection
+
+    def _give(self, connection: asyncpg.Connection) -> None:
+        if self._waiting:
+            self._hand_on(connection)
+        else:
+            self._idle.append(connection)
+
+    def _lose(self, connection: asyncpg.Connection) -> None:
+        connection.terminate()
+        self._open -= 1
+        self._hand_on(None)
+
+    def _hand_on(self, connection: asyncpg.Connection | None) -> None:
+        """Give it (or the place for a new one) to whoever waits longest."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(connection)
+                return
+        if connection is not None:
+            self._idle.append(connection)

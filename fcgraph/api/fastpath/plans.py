@@ -6,7 +6,7 @@ Statements, limits and the meaning of arguments are those of the resolvers; only
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from graphql import GraphQLObjectType
@@ -15,7 +15,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from fcgraph.api.context import Context
 from fcgraph.api.fastpath.connections import ConnectionPlan, Spec
 from fcgraph.api.fastpath.rows import NotFast, key_text, members_sql, object_sql, text
-from fcgraph.api.fastpath.selection import Selected
+from fcgraph.api.fastpath.selection import Selected, variable_names
 from fcgraph.api.fastpath.totals import Answer, TotalsPlan
 from fcgraph.api.types.payments import PaymentFilter, payments_asked
 from fcgraph.api.types.totals import totals_asked
@@ -29,6 +29,9 @@ from fcgraph.queries.payments import PaymentsAsked
 
 Run = Callable[[Context, VariableValues], Awaitable[bytes]]
 # As `Run`, for a field of a user; also whether its rows prove that the user exists.
+T = TypeVar("T")
+ABSENT = object()
+ARGUMENTS_KNOWN_MAX = 64
 RunOfUser = Callable[[Context, VariableValues, UUID], Awaitable[tuple[bytes, bool]]]
 
 PAYMENTS = Spec(
@@ -63,8 +66,35 @@ def _typename(parent: GraphQLObjectType) -> Run:
     return run
 
 
-def _arguments(field: Selected, variables: VariableValues) -> dict[str, Any]:
-    return get_argument_values(field.parent.fields[field.name], field.node, variables)
+class Arguments(Generic[T]):
+    """A field's arguments, and what is made of them, remembered for the variables seen lately."""
+
+    def __init__(self, field: Selected, make: Callable[[dict[str, Any]], T]) -> None:
+        self._definition = field.parent.fields[field.name]
+        self._node = field.node
+        self._make = make
+        self._names = variable_names(field.node)
+        self._known: dict[tuple[Any, ...], T] = {}
+
+    def of(self, variables: VariableValues) -> T:
+        """What these variables make of them. Raises what `make` raises."""
+        key = tuple([_hashable(variables.coerced.get(name, ABSENT)) for name in self._names])
+        found = self._known.get(key)
+        if found is None:
+            found = self._make(get_argument_values(self._definition, self._node, variables))
+            if len(self._known) >= ARGUMENTS_KNOWN_MAX:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple([_hashable(v) for v in value])
+    if isinstance(value, dict):
+        return tuple([(k, _hashable(v)) for k, v in value.items()])
+    # Python calls 1, True and 1.0 equal; as arguments they are not.
+    return (type(value), value)
 
 
 def _page(context: Context, given: dict[str, Any]) -> PageAsked:
@@ -104,10 +134,11 @@ def _payments(field: Selected) -> Run:
 def _payments_of(field: Selected) -> Callable[[Context, VariableValues, UUID | None], Awaitable[tuple[bytes, bool]]]:
     connection = ConnectionPlan(PAYMENTS, field.children)
     joins = frozenset(connection.joins)
+    arguments = Arguments(field, lambda given: (given, _payments_asked(given)))
 
     async def run(context: Context, variables: VariableValues, user_id: UUID | None) -> tuple[bytes, bool]:
-        given = _arguments(field, variables)
-        page, asked = _page(context, given), _payments_asked(given)
+        given, asked = arguments.of(variables)
+        page = _page(context, given)
         zone, viewer = context.settings.report_timezone, context.viewer
         statement = payments_sql.payments(
             asked, page, user_id=user_id, zone=zone, viewer=viewer, select=connection.select, joins=joins
@@ -126,9 +157,10 @@ def _payments_of(field: Selected) -> Callable[[Context, VariableValues, UUID | N
 def _payment(field: Selected) -> Run:
     joins: set[str] = set()
     select = object_sql(PAYMENT, field.children, "t", joins)
+    arguments = Arguments(field, lambda given: given)
 
     async def run(context: Context, variables: VariableValues) -> bytes:
-        transaction_id = _arguments(field, variables)["transactionId"]
+        transaction_id = arguments.of(variables)["transactionId"]
         row = await context.reader.row(
             payments_sql.payment(transaction_id, viewer=context.viewer, select=select, joins=frozenset(joins))
         )
@@ -139,9 +171,10 @@ def _payment(field: Selected) -> Run:
 
 def _users(field: Selected) -> Run:
     connection = ConnectionPlan(USERS, field.children)
+    arguments = Arguments(field, lambda given: given)
 
     async def run(context: Context, variables: VariableValues) -> bytes:
-        given = _arguments(field, variables)
+        given = arguments.of(variables)
         page, search = _page(context, given), given.get("search")
         statement = users_sql.users(search, page, viewer=context.viewer, select=connection.select)
         rows = await context.reader.fetch(statement) if connection.needs_rows else []
@@ -166,9 +199,10 @@ def _daily_totals_of(
     field: Selected,
 ) -> Callable[[Context, VariableValues, UUID | None], Awaitable[tuple[bytes, bool]]]:
     totals = TotalsPlan(field.children)
+    arguments = Arguments(field, lambda given: given)
 
     async def run(context: Context, variables: VariableValues, user_id: UUID | None) -> tuple[bytes, bool]:
-        given = _arguments(field, variables)
+        given = arguments.of(variables)
         settings = context.settings
         asked = totals_asked(
             given["start"],
@@ -214,9 +248,10 @@ def _user(field: Selected) -> Run:
             groups.append([child])
     columns = [members_sql(USER, group, "u", set()) for group in groups]
     select = ", ".join(columns) or "1"
+    arguments: Arguments[dict[str, UUID]] = Arguments(field, lambda given: given)
 
     async def run(context: Context, variables: VariableValues) -> bytes:
-        user_id: UUID = _arguments(field, variables)["userId"]
+        user_id = arguments.of(variables)["userId"]
         statement = users_sql.user(user_id, viewer=context.viewer, select=select)
         row = None
         if columns:
