@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fcgraph.embedded.stack import Stack
 
 WRONG, REFUSED, NOT_ALL, AWAY = 2, 3, 4, 5
+INTERRUPTED = 130  # as a shell tells it
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -189,15 +190,9 @@ def join_stack() -> Stack | None:
 
 def writing_engine() -> Engine:
     """An engine for the intake."""
-    from fcgraph import db
+    from fcgraph import intake
 
-    given = settings.current()
-    return db.make_engine(
-        given.database_url,
-        name="cli",
-        lock_timeout_seconds=given.intake_lock_timeout_seconds,
-        statement_timeout_seconds=given.write_statement_timeout_seconds,
-    )
+    return intake.engine_of(settings.current(), "cli")
 
 
 def terminal(*, stderr: bool = False) -> Console:
@@ -210,6 +205,8 @@ def main() -> None:
     """Run the command line; an error on purpose is one line and an exit code, a bug is a traceback."""
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except SettingsError as e:
         end(e.message, WRONG)
     except Unavailable as e:

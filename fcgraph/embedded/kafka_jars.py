@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,19 +63,17 @@ def resolve(data_dir: Path, *, reach_seconds: float, download_seconds: float, sa
     if shutil.which("mvn") is None:
         return "no Maven (mvn) on PATH"
     say(f"bringing Apache Kafka {version()} by Maven, once (about 45 MB)")
-    making = target.with_name(target.name + ".making")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
     # -U: a repository that could not be reached yesterday is asked again today.
     argv = ["mvn", "-B", "-U", "-f", str(POM), PLUGIN, f"-DoutputDirectory={making}", "-DincludeScope=runtime"]
     reason = run_maven(argv, reach_seconds, download_seconds)
     if reason is None and not any(making.glob("kafka_*.jar")):
         reason = "Maven brought no Kafka"
-    if reason is not None:
-        shutil.rmtree(making, ignore_errors=True)
-        return reason
-    making.rename(target)
-    return None
+    if reason is None and not target.exists():  # or somebody else was quicker
+        making.rename(target)
+    shutil.rmtree(making, ignore_errors=True)
+    return reason
 
 
 class Listener:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from fcgraph.embedded.process import Part, Process
+from fcgraph.errors import FcgraphError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PAUSE_FIRST_SECONDS, PAUSE_MAX_SECONDS = 0.5, 30.0
@@ -132,13 +133,16 @@ class Supervisor:
         ward.started_at, ward.restart_at = time.monotonic(), None
         self.on_change()
 
-    def replace(self, part: Part) -> None:
-        """Stop the process of that name and start it as given now: an address it knew is another one."""
-        ward = self.wards[part.name]
-        self._say("up", f"{part.name} is restarted")
-        ward.process.stop()
-        ward.process = Process(part, self._say)
-        self._launch(ward)
+    def replace(self, parts: Sequence[Part]) -> None:
+        """Stop the processes of these names and start them as given now: an address they knew is another one."""
+        self._say("up", f"{', '.join(part.name for part in parts)}: restarted with other addresses")
+        for part in parts:
+            self.wards[part.name].process.ask_to_stop()
+        for part in parts:
+            ward = self.wards[part.name]
+            ward.process.stop()
+            ward.process = Process(part, self._say)
+            self._launch(ward)
 
     def watch(self, until: Callable[[], bool] = lambda: False, seconds: float | None = None) -> bool:
         """Restart what dies, until the condition holds (True) or the time is over (False). Ends by Stopped as well."""
@@ -162,15 +166,20 @@ class Supervisor:
             ward.process.kill_the_rest()  # what it left behind must not work on beside its successor
             if now - ward.started_at > HEALTHY_SECONDS:
                 ward.pause_seconds = PAUSE_FIRST_SECONDS
-            ward.restart_at = now + ward.pause_seconds
-            ended = told(ward.process.exit_code)
-            self._say("up", f"{name} {ended}; it is started again in {ward.pause_seconds:g} s")
-            ward.pause_seconds = min(ward.pause_seconds * 2, PAUSE_MAX_SECONDS)
-            self.on_change()
+            self._plan_restart(ward, f"{name} {told(ward.process.exit_code)}")
         elif now >= ward.restart_at:
             ward.restarts += 1
             ward.awaited = True
-            self._launch(ward)
+            try:
+                self._launch(ward)
+            except FcgraphError as e:  # of its preparation, which may go better the next time
+                self._plan_restart(ward, f"{name}: {e.message}")
+
+    def _plan_restart(self, ward: Ward, why: str) -> None:
+        ward.restart_at = time.monotonic() + ward.pause_seconds
+        self._say("up", f"{why}; it is started again in {ward.pause_seconds:g} s")
+        ward.pause_seconds = min(ward.pause_seconds * 2, PAUSE_MAX_SECONDS)
+        self.on_change()
 
     def stop(self) -> None:
         """Stop everything, the last started first; parts of the same `layer` stop at the same time."""

@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from http import HTTPStatus
 from pathlib import Path
 
@@ -99,12 +100,26 @@ class Up:
     def start_postgres(self) -> None:
         if "database_url" in self.given:
             self.output.line("up", "PostgreSQL: the one at DATABASE_URL")
+            self.wait_for_postgres()
             return
         port = self.port("postgres")
         self.output.line("up", f"PostgreSQL 18 on port {port}, data in {self.data_dir / 'postgres'}")
         self.supervisor.start(postgres.part(self.data_dir / "postgres", port), self.settings.start_seconds)
         postgres.create_database(port, postgres.DATABASE)
         self.environment["DATABASE_URL"] = postgres.url(port)
+
+    def wait_for_postgres(self) -> None:
+        """Wait for the server that was given, saying once what it waits for."""
+        said: set[str] = set()
+
+        def say(reason: str) -> None:
+            if reason not in said:
+                self.output.line("up", f"waiting for PostgreSQL: {reason}")
+            said.add(reason)
+
+        engine = db.make_engine(self.settings.database_url, name="up")
+        pause = self.settings.waiting_retry_seconds
+        db.wait_until_ready(engine, on_wait=say, pause=lambda: time.sleep(pause), give_up=lambda: False)
 
     def start_redis(self) -> None:
         if "redis_url" in self.given:
@@ -144,8 +159,7 @@ class Up:
         """The in-process broker came back on another port, which it cannot choose: tell whoever knew the old one."""
         self.environment["KAFKA_BROKER"] = kafka.address_file(self.data_dir / "kafka").read_text()
         self.write_environment()
-        for part in self.application():
-            self.supervisor.replace(part)
+        self.supervisor.replace(self.application())
 
     def migrate_and_seed(self) -> None:
         """Bring the database to the newest schema and add the users and currencies that are not there."""
