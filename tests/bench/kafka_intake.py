@@ -1,4 +1,4 @@
-"""How fast waiting Kafka messages become payments, over plain COPY of the same rows; how soon a single one is readable."""
+"""How fast waiting Kafka messages become payments, over plain COPY of the same rows; how soon one is readable.
 
 `python -m tests.bench.kafka_intake [--messages N] [--users N] [--rounds N]`; prints a table, asserts nothing.
 """
