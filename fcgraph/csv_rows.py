@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Rows that are settled together. `text` holds the plain rows, LF-separated, numbered by `lines`.
+    """Rows that are settled together. `text` holds the plain rows, each ended by LF, numbered by `lines`.
 
     `raw_of` has the raw bytes of those plain rows whose text was unquoted; `odd` are the rows that are not plain.
     `unterminated_line` is the file's last line when no line end follows it: the file may have been cut there.
@@ -191,8 +191,9 @@ def _rows(whole: bytes, at: int, first_line: int, line_max_bytes: int, at_end: b
     text = whole.decode("latin-1")  # one character a byte: cheap, and the raw bytes can be had back exactly
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.removesuffix("\n")
-    next_line = first_line + text.count("\n") + 1
+    if not text.endswith("\n"):
+        text += "\n"
+    next_line = first_line + text.count("\n")
     return Chunk(text, range(first_line, next_line), {}, [], at + len(whole), next_line)
 
 
@@ -211,7 +212,7 @@ def _quoted_rows(whole: bytes, at: int, first_line: int, line_max_bytes: int, at
             plain = content.replace(b'"', b"")
             if plain != content:
                 raw_of[number] = content
-            texts.append(plain.decode("latin-1"))
+            texts.append(plain.decode("latin-1") + "\n")
             numbers.append(number)
             n += 1
             continue
@@ -221,7 +222,7 @@ def _quoted_rows(whole: bytes, at: int, first_line: int, line_max_bytes: int, at
         row, n = _quoted_row(lines, n, end, number)
         odd.append(row)
     done = sum(map(len, lines[:n]))
-    return Chunk("\n".join(texts), numbers, raw_of, odd, at + done, first_line + n)
+    return Chunk("".join(texts), numbers, raw_of, odd, at + done, first_line + n)
 
 
 def _closing_line(lines: list[bytes], n: int, line_max_bytes: int) -> tuple[int | None, int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from itertools import compress
 from typing import NamedTuple
 
 from fcgraph.records import COLUMNS, CurrencyRule, instant_text
@@ -37,29 +36,27 @@ class Columns(NamedTuple):
     timestamp: Sequence[str]
     status: Sequence[str]
 
-    def without(self, left_out: Collection[int]) -> Columns:
-        """All rows but those with these indexes."""
-        gone = set(left_out)
-        keep = [n not in gone for n in range(len(self.transaction_id))]
-        position, *texts = self
-        return Columns(tuple(compress(position, keep)), *(tuple(compress(text, keep)) for text in texts))
-
 
 class Parsed(NamedTuple):
-    """A block after the quick way: what it accepted, and number (from 0) and text of the lines left for the rules."""
+    """A block after the quick way: what it accepted, and number (from 0) and text of the lines left for the rules.
+
+    `numbers` are the accepted rows' lines in the block. `left` are the indexes of accepted rows that were left to the
+    rules after all; they stand in `rest` as well.
+    """
 
     accepted: Columns
+    numbers: Sequence[int]
     rest: list[tuple[int, str]]
+    left: frozenset[int] = frozenset()
 
-    def moved(self, indexes: Collection[int], text: str) -> Parsed:
-        """The same with some accepted rows (by index) left to the rules as well. `text` is the block parsed."""
-        if not indexes:
+    def leaving(self, indexes: Collection[int], text: str) -> Parsed:
+        """The same with some more accepted rows (by index) left to the rules. `text` is the block parsed."""
+        more = frozenset(indexes) - self.left
+        if not more:
             return self
-        left_out = {n for n, _ in self.rest}
         lines = text.split("\n")
-        numbers = [n for n in range(len(lines)) if n not in left_out]
-        more = [(numbers[n], lines[numbers[n]]) for n in indexes]
-        return Parsed(self.accepted.without(indexes), sorted(self.rest + more))
+        moved = [(self.numbers[n], lines[self.numbers[n]]) for n in more]
+        return self._replace(rest=sorted(self.rest + moved), left=self.left | more)
 
 
 EMPTY = Columns((), (), (), (), (), (), (), ())
@@ -89,10 +86,9 @@ class CsvRows:
         self._latest = _to_seconds(latest)
 
     def parse(self, text: str, positions: Sequence[int]) -> Parsed:
-        """Parse all lines of `text`; `positions` gives one number per line, `text` does not end in a line end."""
-        text += "\n"
+        """Parse all lines of `text`, each ended by LF; `positions` gives a line or offset for each."""
         runs: list[str] = []
-        taken: list[int] = []
+        numbers: list[int] = []
         rest: list[tuple[int, str]] = []
         at = number = 0
         while at < len(text):
@@ -101,7 +97,7 @@ class CsvRows:
                 at = run.end()
                 runs.append(run[0])
                 lines = run[0].count("\n")
-                taken.extend(positions[number : number + lines])
+                numbers.extend(range(number, number + lines))
                 number += lines
             else:
                 end = text.index("\n", at)
@@ -110,11 +106,12 @@ class CsvRows:
         if number != len(positions):
             raise ValueError(f"{number} lines for {len(positions)} positions")
         if not runs:
-            return Parsed(EMPTY, rest)
+            return Parsed(EMPTY, (), rest)
         values = "".join(runs).replace("\n", ",").split(",")
         values.pop()
+        taken = [positions[n] for n in numbers] if rest else positions
         accepted = Columns(taken, *(values[place :: self._width] for place in self._places))
-        return _without_late(Parsed(accepted, rest), self._latest, text)
+        return _without_late(Parsed(accepted, numbers, rest), self._latest, text)
 
 
 class JsonRows:
@@ -130,18 +127,20 @@ class JsonRows:
 
     def parse(self, text: str, positions: Sequence[int]) -> Parsed:
         """As `CsvRows.parse`."""
-        found = self._line.findall(text)
+        found = self._line.findall(text, 0, len(text) - 1)
         if len(found) != len(positions):
             raise ValueError(f"{len(found)} lines for {len(positions)} positions")
         rest = [(n, row[-1]) for n, row in enumerate(found) if not row[0]]
+        numbers: Sequence[int] = range(len(found))
         if rest:
-            positions = [position for position, row in zip(positions, found, strict=True) if row[0]]
-            found = [row for row in found if row[0]]
+            numbers = [n for n, row in enumerate(found) if row[0]]
+            positions = [positions[n] for n in numbers]
+            found = [found[n] for n in numbers]
         if not found:
-            return Parsed(EMPTY, rest)
+            return Parsed(EMPTY, (), rest)
         one, two, three, _, amount, currency, timestamp, status, _ = zip(*found, strict=True)
         accepted = Columns(positions, one, two, three, amount, currency, timestamp, status)
-        return _without_late(Parsed(accepted, rest), self._latest, text)
+        return _without_late(Parsed(accepted, numbers, rest), self._latest, text)
 
 
 FastRows = CsvRows | JsonRows
@@ -163,6 +162,4 @@ def _without_late(parsed: Parsed, latest: str, text: str) -> Parsed:
     stamps = parsed.accepted.timestamp
     if max(stamps)[:_SECONDS_END] < latest:
         return parsed
-    return parsed.moved(
-        [n for n, stamp in enumerate(stamps) if stamp[:_SECONDS_END] >= latest], text.removesuffix("\n")
-    )
+    return parsed.leaving([n for n, stamp in enumerate(stamps) if stamp[:_SECONDS_END] >= latest], text)

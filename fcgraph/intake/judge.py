@@ -44,25 +44,27 @@ class Judge:
         with db.read(self._engine) as connection:
             reference, latest = self._reference(connection)
             fast = self._format(header.columns, reference, latest)
-            parsed = fast.parse(chunk.text, chunk.lines) if chunk.lines else Parsed(fastrows.EMPTY, [])
+            parsed = fast.parse(chunk.text, chunk.lines) if chunk.lines else Parsed(fastrows.EMPTY, (), [])
             parsed = self._without_unknown_users(connection, parsed, chunk.text)
             rows = self._odd_csv_rows(chunk, parsed, header, line_max_bytes)
             self._learn(connection, _user_ids(rows, header))
         judged = [(row.line, _judge_csv(row, header, reference)) for row in rows]
         raw_line = _raw_line(chunk)
         odd = {row.line: row.raw for row in rows}
-        arrivals = Arrivals(lambda line: (None, line), lambda line: odd.get(line) or raw_line(line))
-        return _batch(parsed.accepted, judged, arrivals, reference, source, correlation_id)
+        arrivals = _lines_of_a_file(lambda line: odd.get(line) or raw_line(line))
+        return _batch(parsed, judged, arrivals, reference, source, correlation_id)
 
     def messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
         """Judge Kafka messages, given as (partition, offset, value)."""
-        text = b"\n".join([value if value and b"\n" not in value else b"" for _, _, value in messages])
+        # A value that has line ends of its own is left to the rules by an empty line in its place.
+        lines = [value if value and b"\n" not in value else b"" for _, _, value in messages]
+        text = b"\n".join([*lines, b""]).decode("latin-1")
         with db.read(self._engine) as connection:
             reference, latest = self._reference(connection)
             fast = self._format("json", reference, latest)
             # The place in the slice stands for the position: offsets of several partitions may be equal.
-            parsed = fast.parse(text.decode("latin-1"), range(len(messages)))
-            parsed = self._without_unknown_users(connection, parsed, text.decode("latin-1"))
+            parsed = fast.parse(text, range(len(messages)))
+            parsed = self._without_unknown_users(connection, parsed, text)
             found = [(n, records.read_message(messages[n][2])) for n, _ in parsed.rest]
             self._learn(
                 connection,
@@ -74,8 +76,8 @@ class Judge:
                 },
             )
         judged = [(n, records.check_message(row, reference)) for n, row in found]
-        arrivals = Arrivals(lambda n: messages[n][:2], lambda n: messages[n][2] or b"")
-        return _batch(parsed.accepted, judged, arrivals, reference, source, correlation_id)
+        arrivals = _slice_of_messages(messages)
+        return _batch(parsed, judged, arrivals, reference, source, correlation_id)
 
     def rows(self, rows: Sequence[dict[str, str | None]], source: Source, correlation_id: str) -> Batch:
         """Judge rows made by ourselves (the demo payments); their position is their place in the list."""
@@ -83,8 +85,8 @@ class Judge:
             reference, _ = self._reference(connection)
             self._learn(connection, {str(row.get(c)).lower() for row in rows for c in ("sender_id", "receiver_id")})
         judged = [(n, records.check(row, reference)) for n, row in enumerate(rows)]
-        arrivals = Arrivals(lambda n: (None, n), lambda n: b"")
-        return _batch(fastrows.EMPTY, judged, arrivals, reference, source, correlation_id)
+        arrivals = _lines_of_a_file(lambda _: b"")
+        return _batch(Parsed(fastrows.EMPTY, (), []), judged, arrivals, reference, source, correlation_id)
 
     def _reference(self, connection: Connection) -> tuple[Reference, datetime]:
         found = connection.execute(sa.text("SELECT code, minor_units, suspicious_above FROM currency"))
@@ -127,7 +129,7 @@ class Judge:
         if not unknown:
             return parsed
         pairs = enumerate(zip(accepted.sender_id, accepted.receiver_id, strict=True))
-        return parsed.moved([n for n, (sender, receiver) in pairs if sender in unknown or receiver in unknown], text)
+        return parsed.leaving([n for n, (sender, receiver) in pairs if sender in unknown or receiver in unknown], text)
 
     def _odd_csv_rows(self, chunk: Chunk, parsed: Parsed, header: Header, line_max_bytes: int) -> list[Row]:
         """The rows the quick way did not take, taken apart. Blank lines are no rows."""
@@ -149,7 +151,7 @@ def _raw_line(chunk: Chunk) -> Callable[[int], bytes]:
     def raw_line(line: int) -> bytes:
         if not lines:
             lines.extend(chunk.text.split("\n"))
-            index.update(zip(chunk.lines, range(len(lines)), strict=True))
+            index.update(zip(chunk.lines, range(len(lines)), strict=False))  # behind the last LF there is no row
         return chunk.raw_of.get(line) or lines[index[line]].encode("latin-1")
 
     return raw_line
@@ -160,7 +162,8 @@ def _cut_row_aside(chunk: Chunk) -> Chunk:
     line = chunk.unterminated_line
     if line is None or not chunk.lines or chunk.lines[-1] != line:
         return chunk
-    before, _, text = chunk.text.rpartition("\n")
+    before, _, text = chunk.text.removesuffix("\n").rpartition("\n")
+    before += "\n" if before else ""
     raw = chunk.raw_of.get(line) or text.encode("latin-1")
     if raw.endswith(b'"') or not raw.strip():
         return chunk
@@ -193,17 +196,30 @@ def _judge_csv(row: Row, header: Header, reference: Reference) -> PaymentRecord 
 
 
 class Arrivals(NamedTuple):
-    """Where the rows of a block stand, by the number they have in it: (partition, position), and their raw bytes."""
+    """Where rows stand, by line or by their number in a slice: (partition, position), as a text's fields, and raw."""
 
     place: Callable[[int], tuple[int | None, int]]
+    place_text: Callable[[int], str]
     raw: Callable[[int], bytes]
+
+
+def _lines_of_a_file(raw: Callable[[int], bytes]) -> Arrivals:
+    """Rows that are known by their line (or index) and have no partition."""
+    return Arrivals(lambda line: (None, line), ",{},".format, raw)
+
+
+def _slice_of_messages(messages: Sequence[Message]) -> Arrivals:
+    """Messages that are known by their number in the slice."""
+    return Arrivals(
+        lambda n: messages[n][:2], lambda n: "{},{},".format(*messages[n][:2]), lambda n: messages[n][2] or b""
+    )
 
 
 Judged = tuple[int, PaymentRecord | Rejection]  # the row's number in its block, and the rules' verdict
 
 
 def _batch(
-    accepted: Columns,
+    parsed: Parsed,
     judged: Sequence[Judged],
     arrivals: Arrivals,
     reference: Reference,
@@ -211,17 +227,21 @@ def _batch(
     correlation_id: str,
 ) -> Batch:
     """Put together, in the order of arrival, what the quick way accepted and what the rules judged."""
+    accepted = parsed.accepted
     suspicious, tails = _suspicions(accepted, reference)
-    places = [_place_text(*arrivals.place(at)) for at in accepted.position]
     texts = [
         f"{a},{b},{c},{d},{e},{f},{g},{place}{tail}"
         for a, b, c, d, e, f, g, place, tail in zip(
             accepted.transaction_id, accepted.sender_id, accepted.receiver_id, accepted.amount, accepted.currency,
-            accepted.timestamp, accepted.status, places, tails, strict=True,
+            accepted.timestamp, accepted.status, map(arrivals.place_text, accepted.position), tails, strict=True,
         )
     ]  # fmt: skip
     rows = list(zip(accepted.position, accepted.transaction_id, texts, strict=True))
     sums = _sums(accepted.currency, accepted.amount)
+    if parsed.left:
+        rows = [row for n, row in enumerate(rows) if n not in parsed.left]
+        for n in parsed.left:
+            sums[accepted.currency[n]] -= Decimal(accepted.amount[n])
     rejected = []
     for at, verdict in judged:
         if isinstance(verdict, Rejection):
@@ -232,25 +252,19 @@ def _batch(
             suspicious.add(at)
         rows.append((at, verdict.transaction_id, row_text(verdict, *arrivals.place(at), found)))
         sums[verdict.currency] = sums.get(verdict.currency, Decimal(0)) + verdict.decimal
-    if len(rows) > len(texts):
-        rows.sort()
+    rows.sort()
     numbers = [at for at, _, _ in rows]
-    arrived = [arrivals.place(at) for at in numbers]
     return Batch(
         source,
         correlation_id,
         transaction_ids=[transaction_id for _, transaction_id, _ in rows],
         texts=[text for _, _, text in rows],
-        places=arrived,
+        places=list(map(arrivals.place, numbers)),
         raw=lambda n: arrivals.raw(numbers[n]),
         suspicious={n for n, at in enumerate(numbers) if at in suspicious} if suspicious else set(),
         rejected=rejected,
         accepted_sums=sums,
     )
-
-
-def _place_text(partition: int | None, position: int) -> str:
-    return f",{position}," if partition is None else f"{partition},{position},"
 
 
 def _suspicions_of(record: PaymentRecord, reference: Reference) -> tuple[str, ...]:

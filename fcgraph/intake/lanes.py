@@ -63,8 +63,10 @@ class _Task:
 class Lanes:
     """Writes batches on `count` connections. Used by one thread; `submit` blocks while all lanes are busy."""
 
-    def __init__(self, engine: Engine, count: int) -> None:
+    def __init__(self, engine: Engine, count: int, lock_timeout_seconds: float) -> None:
         self._engine = engine
+        # Set by every transaction itself: without it a circle of waits would last for ever.
+        self._set_lock_timeout = f"SET LOCAL lock_timeout = {int(lock_timeout_seconds * 1000)}"
         self._pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="lane")
         self._pending: deque[_Task] = deque()
         self._pending_max = count + 1
@@ -137,6 +139,7 @@ class Lanes:
     def _write_once(self, task: _Task, *, careful: bool) -> Settled:
         with db.write(self._engine) as connection:
             cursor = connection.connection.cursor()
+            cursor.execute(self._set_lock_timeout)
             settled = settle(
                 cursor, task.batch, held=task.held, careful=careful, wait=lambda: self._wait_committed(task.before)
             )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import orjson
 from psycopg2.extras import execute_values
 
 from fcgraph import records
@@ -345,9 +346,8 @@ def _keep(cursor: Any, batch: Batch, rows: Sequence[Kept], resolution: str | Non
 
 def problems_json(problems: Sequence[Problem]) -> str:
     """Problems as they are stored: a JSON list of objects column, code, message, value. NUL cannot be stored."""
-    return json.dumps([dict(zip(Problem._fields, problem, strict=True)) for problem in problems]).replace(
-        "\\u0000", "\\\\0"
-    )
+    told = [{"column": p.column, "code": p.code, "message": p.message, "value": p.value} for p in problems]
+    return orjson.dumps(told).decode().replace("\\u0000", "\\\\0")
 
 
 def _add(sums: dict[str, Decimal], currency: str | None, amount: Decimal | None) -> None:

@@ -66,8 +66,8 @@ class Writer:
     def __init__(self, engine: Engine, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._judge = judge_of(engine, settings, clock)
         self._engine = engine
-        self._lane_count = settings.intake_lanes
-        self._lanes = Lanes(engine, self._lane_count)
+        self._settings = settings
+        self._lanes = self._new_lanes()
 
     def submit_messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
         """Kafka messages as (partition, offset, value). Positions and counts are written with them.
@@ -103,7 +103,10 @@ class Writer:
     def reset(self) -> None:
         """Start anew after an error: forget what was handed in and not written."""
         self._lanes.close()
-        self._lanes = Lanes(self._engine, self._lane_count)
+        self._lanes = self._new_lanes()
+
+    def _new_lanes(self) -> Lanes:
+        return Lanes(self._engine, self._settings.intake_lanes, self._settings.intake_lock_timeout_seconds)
 
     def close(self) -> None:
         """End the lanes' threads."""

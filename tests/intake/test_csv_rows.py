@@ -25,7 +25,8 @@ def rows_of(data: bytes, chunk_bytes: int = 4096) -> list[tuple[int, bytes]]:
     )
     for chunk in chunks:
         if chunk.lines:
-            texts = chunk.text.split("\n")
+            assert chunk.text.endswith("\n")
+            texts = chunk.text[:-1].split("\n")
             plain = zip(chunk.lines, texts, strict=True)
             found += [(number, chunk.raw_of.get(number) or text.encode("latin-1")) for number, text in plain]
         found += [(row.line, row.raw) for row in chunk.odd]
