@@ -103,9 +103,9 @@ def prepare_apache(folder: Path, jars: str, port: int, partitions: int) -> None:
     properties.write_text(server_properties(folder / "log", port, ports.free(), partitions))
     if (folder / "log" / "meta.properties").exists():
         return
-    # With "=": the text may begin with a dash.
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    argv = [*JAVA, "-cp", jars, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties)]
+    argv = [*JAVA, "-cp", jars, "kafka.tools.StorageTool", "format", "-c", str(properties)]
+    argv.append(f"--cluster-id={cluster_id}")  # with "=": the id may begin with a dash
     done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
     if done.returncode != 0:
         raise NoApacheKafka(f"Apache Kafka's storage cannot be formatted:\n{done.stdout}{done.stderr}")
