@@ -1,0 +1,80 @@
+"""What is asked of each server: the same four questions, in its own words, for the same users."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+from uuid import UUID
+
+from tests.bench.read.data import USERS
+
+ASKED_USERS = 300
+START, END = "2025-05-01", "2025-05-31"
+SINCE, UNTIL = "2025-05-01T00:00:00Z", "2025-06-01T00:00:00Z"
+NAMES = {
+    "Q1": "payments of a month, first 100",
+    "Q2": "daily totals of a month",
+    "Q3": "one user",
+    "Q4": "Q1 with both names",
+}
+EIGHT = "transactionId senderId receiverId amount currency timestamp status isSuspicious"
+TOTALS = "day currency totalSent totalReceived sentCount receivedCount"
+
+OURS = {
+    "Q1": "query($id: UUID!, $start: Date!, $end: Date!) { user(userId: $id) {"
+    f" payments(filter: {{start: $start, end: $end}}, first: 100) {{ nodes {{ {EIGHT} }} }} }} }}",
+    "Q2": "query($id: UUID!, $start: Date!, $end: Date!) { user(userId: $id) {"
+    f" dailyTotals(start: $start, end: $end) {{ rows {{ {TOTALS} }} }} }} }}",
+    "Q3": "query($id: UUID!) { user(userId: $id) { userId name createdAt } }",
+    "Q4": "query($id: UUID!, $start: Date!, $end: Date!) { user(userId: $id) {"
+    f" payments(filter: {{start: $start, end: $end}}, first: 100) {{ nodes {{ {EIGHT} sender {{ name }}"
+    " receiver { name } } } } }",
+}
+THEIRS = {
+    "Q1": "query($id: UUID!, $since: Datetime!, $until: Datetime!) { userByUserId(userId: $id) {"
+    f" page(since: $since, until: $until, size: 100) {{ nodes {{ {EIGHT} }} }} }} }}",
+    "Q2": "query($id: UUID!, $since: Datetime!, $until: Datetime!) { userByUserId(userId: $id) {"
+    f" dailyTotals(since: $since, until: $until) {{ nodes {{ {TOTALS} }} }} }} }}",
+    "Q3": "query($id: UUID!) { userByUserId(userId: $id) { userId name createdAt } }",
+    "Q4": "query($id: UUID!, $since: Datetime!, $until: Datetime!) { userByUserId(userId: $id) {"
+    f" page(since: $since, until: $until, size: 100) {{ nodes {{ {EIGHT} userBySenderId {{ name }}"
+    " userByReceiverId { name } } } } }",
+}
+# Off the fast path: the history of each payment of a page.
+OFF = (
+    "query($id: UUID!, $start: Date!, $end: Date!) { user(userId: $id) {"
+    f" payments(filter: {{start: $start, end: $end}}, first: 25) {{ nodes {{ {EIGHT}"
+    " history { revision status } } } } }"
+)
+
+
+def users() -> list[str]:
+    """The users who are asked about; the one with the most payments is not among them."""
+    rnd = random.Random(2025)
+    return [str(UUID(int=rnd.randrange(2, USERS + 1))) for _ in range(ASKED_USERS)]
+
+
+def bodies(query: str | None, days: dict[str, str]) -> list[str]:
+    """A request body for each user; without a query only the variables."""
+    return [json.dumps({**({"query": query} if query else {}), "variables": {"id": user, **days}}) for user in users()]
+
+
+def ours(query: str) -> list[str]:
+    """Bodies for fcgraph."""
+    return bodies(query, {"start": START, "end": END} if "$start" in query else {})
+
+
+def theirs(query: str) -> list[str]:
+    """Bodies for PostGraphile."""
+    return bodies(query, {"since": SINCE, "until": UNTIL} if "$since" in query else {})
+
+
+def bare() -> list[str]:
+    """Bodies for the bare application."""
+    return bodies(None, {"start": START, "end": END})
+
+
+def body(query: str, **variables: Any) -> list[str]:
+    """One body."""
+    return [json.dumps({"query": query, "variables": variables})]

@@ -1,0 +1,41 @@
+"""Strawberry as it comes, on the same resolvers: `uvicorn tests.bench.read.stock:app`. No caches, no fast path."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import strawberry
+from starlette.types import Receive, Scope, Send
+from strawberry.asgi import GraphQL
+from strawberry.schema.config import StrawberryConfig
+
+from fcgraph import log
+from fcgraph import settings as process_settings
+from fcgraph.api.app import create
+from fcgraph.api.context import Context
+from fcgraph.api.query import Query
+from fcgraph.api.scalars import SCALARS
+
+settings = process_settings.current()
+log.set_up("stock", level="WARNING")
+fcgraph_app = create(settings)
+schema = strawberry.Schema(query=Query, config=StrawberryConfig(scalar_map=SCALARS))
+
+
+class Stock(GraphQL[Context, None]):
+    """Strawberry's own ASGI application."""
+
+    async def get_context(self, request: Any, response: Any) -> Context:
+        return Context(fcgraph_app.state.doors, uuid4().hex)
+
+
+graphql = Stock(schema)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """GraphQL by Strawberry; start and end by our application, whose doors it uses."""
+    if scope["type"] == "http" and scope["path"] == "/graphql":
+        await graphql(scope, receive, send)
+    else:
+        await fcgraph_app(scope, receive, send)
