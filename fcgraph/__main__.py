@@ -142,9 +142,13 @@ def report(
         "period": made.period,
         "version": made.version,
         "unchanged": made.unchanged,
+        "is_final_period": row.is_final_period,
         "file": str(path),
         "sha256": row.sha256,
+        "size_bytes": row.size_bytes,
         "row_count": row.row_count,
+        "time_zone": row.time_zone,
+        "watermark": row.watermark,
         "balanced": row.balanced,
         "totals": row.totals,
     }
@@ -154,22 +158,33 @@ def report(
     if show:
         with path.open("rb") as file:
             report_view.show(terminal(), row, file)
-    typer.echo(f"{path} ({'unchanged' if made.unchanged else 'new'}, version {made.version}, {row.row_count} lines)")
+    running = "" if row.is_final_period else "; the month is still running"
+    typer.echo(
+        f"{path} ({'unchanged' if made.unchanged else 'new'}, version {made.version}, {row.row_count} lines{running})"
+    )
 
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """What runs and how far it is. Exit code 3 when nothing runs, 4 when a process is down, 5 when a part is away."""
+    """What runs and how far it is. Exit code 3 when nothing runs, 4 when a process is down, 5 when a part is away.
+
+    Without `up`, the parts at DATABASE_URL, REDIS_URL and KAFKA_BROKER are asked.
+    """
     stack = join_stack()
-    if stack is None:
-        raise Refused("fcgraph is not up here (python -m fcgraph up); DATA_DIR says where it is looked for")
+    given = settings.current()
+    if stack is None and not given.model_fields_set & {"database_url", "redis_url", "kafka_broker"}:
+        raise Refused(
+            "fcgraph is not up here (python -m fcgraph up); DATA_DIR says where it is looked for, and DATABASE_URL,"
+            " REDIS_URL and KAFKA_BROKER where its parts are without it"
+        )
     from fcgraph import status_view
 
-    work = status_view.look(settings.current())
+    stack = stack or status_view.elsewhere(given)
+    work = status_view.look(given)
     if as_json:
-        typer.echo(json.dumps(status_view.shown(stack, work), default=str))
+        typer.echo(json.dumps(status_view.shown(stack, work), default=datetime.isoformat))
     else:
-        status_view.show(terminal(), stack, work)
+        status_view.show(terminal(), stack, work, given.report_timezone)
     if work.away:
         raise typer.Exit(AWAY)
     if any(process["state"] != "running" for process in stack["processes"].values()):
@@ -216,6 +231,8 @@ def main() -> None:
     except Exception as e:
         from fcgraph import db
 
+        if db.is_not_migrated(e):
+            end("the database has no tables yet: python -m fcgraph migrate", REFUSED)
         if not db.is_away(e):
             raise
         end(f"PostgreSQL is away: {str(e.__cause__ or e).strip().splitlines()[0]}", AWAY)

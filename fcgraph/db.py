@@ -93,6 +93,12 @@ def is_away(error: BaseException) -> bool:
     return code is None or code.startswith(("57P", "08")) or code == "53300"
 
 
+def is_not_migrated(error: BaseException) -> bool:
+    """Whether the error means that a table is not there: the migrations have not run on this database."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "pgcode", None) == "42P01"
+
+
 def may_pass(error: BaseException) -> bool:
     """Whether the same work may succeed later: PostgreSQL is away, or out of time, room or the right to write."""
     cause = error.orig if isinstance(error, DBAPIError) else error

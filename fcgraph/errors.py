@@ -47,7 +47,7 @@ class LimitReached(FcgraphError):
 
 
 class Unavailable(FcgraphError):
-    """PostgreSQL, Redis or Kafka is away. Waited for or answered with 503, never turned into a rejection."""
+    """PostgreSQL, Redis, Kafka or a stored file is away. Waited for or answered with 503, never made a rejection."""
 
     code = "UNAVAILABLE"
 

@@ -6,6 +6,7 @@ No rule about their content is here. A folder today; everything that touches byt
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import tempfile
@@ -16,12 +17,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fcgraph import failpoints
-from fcgraph.errors import StorageFull
+from fcgraph.errors import StorageFull, Unavailable
 
 # A key is one plain name: nothing that a request carries can climb out of the folder.
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 DRAFT_PREFIX = ".draft-"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 class Draft:
@@ -58,9 +60,9 @@ class Files:
 
     @contextmanager
     def draft(self) -> Iterator[Draft]:
-        """A new file that nobody sees until it is kept. Raises StorageFull when there is no room."""
+        """A new file that nobody sees until it is kept. Raises StorageFull; Unavailable when the folder is none."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            _make_folder(self.root)
             handle, name = tempfile.mkstemp(prefix=DRAFT_PREFIX, dir=self.root)
             path = Path(name)
             try:
@@ -72,6 +74,8 @@ class Files:
         except OSError as e:
             if e.errno in NO_ROOM:
                 raise StorageFull(f"no room to store a file in {self.root.name}: {e.strerror}") from e
+            if e.errno in NO_FOLDER:
+                raise Unavailable(f"{self.root.name} is no folder that files can be written to: {e.strerror}") from e
             raise
 
     def open(self, key: str) -> BinaryIO:
@@ -86,13 +90,31 @@ class Files:
         """Bytes. Raises FileNotFoundError."""
         return self.path(key).stat().st_size
 
-    def has(self, key: str) -> bool:
-        """Whether a file is stored under the key."""
-        return self.path(key).is_file()
+    def whole(self, key: str, size_bytes: int) -> Path:
+        """Where the file is, which must have that many bytes. Raises Unavailable when it is lost or cut short."""
+        path = self.path(key)
+        try:
+            found = path.stat().st_size
+        except FileNotFoundError:
+            raise Unavailable(f"The file {key} is not in its folder") from None
+        if found != size_bytes:
+            raise Unavailable(f"The file {key} has {found} bytes instead of {size_bytes}")
+        return path
 
-    def age_seconds(self, key: str) -> float:
-        """How long ago the bytes were written. Raises FileNotFoundError."""
-        return time.time() - self.path(key).stat().st_mtime
+    def sha256(self, key: str) -> str | None:
+        """The SHA-256 of the bytes as they are stored now; None when there is no such file."""
+        try:
+            with self.path(key).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None
+
+    def age_seconds(self, key: str) -> float | None:
+        """How long ago the bytes were written; None when there is no such file."""
+        try:
+            return time.time() - self.path(key).stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     def delete(self, key: str) -> None:
         """Forget the file; one that is not there is forgotten already."""
@@ -125,6 +147,14 @@ def checked(key: str) -> str:
     if not KEY.fullmatch(key):
         raise ValueError("a file's key is a plain name of letters, digits, dots, dashes and underscores")
     return key
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder and those above it, so that none is lost with a power cut that comes after a file in it."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        _sync_folder(made.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,25 +1,33 @@
-"""A report as a person reads it in a terminal: totals, a bar for each day, and the first lines of the file.
+"""A report as a person reads it in a terminal: its first lines, a chart of the days, and the totals beside the prompt.
 
-Only what is in the file and its row is shown; nothing is asked from the database.
+Only what is in the file and its row is shown; nothing is asked from the database. It fits 80 columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, BinaryIO, Protocol
+from uuid import UUID
 
+from rich import box
 from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from fcgraph.reports import ReportLine, read_lines
+from fcgraph.reports import ReportLine, parse_period, read_lines
 
-LINES_SHOWN_MAX = 40
-BAR_CELLS = 40
+LINES_SHOWN_MAX = 15
+BAR_CELLS_MIN, BAR_CELLS_MAX = 8, 40
+DAY_CELLS = len(" 01 Thu ")
+GAP_CELLS = 2  # before an amount and before its bar
+UNBOUNDED = 1000  # cells, to ask how wide a table would like to be
+
+Days = dict[date, Decimal]  # what all users together sent on a day, in one currency
 
 
 class ShownReport(Protocol):
@@ -49,24 +57,13 @@ class ShownReport(Protocol):
     def is_final_period(self) -> bool: ...
 
 
-@dataclass
-class Day:
-    """What all users together sent on one day in one currency."""
-
-    total_sent: Decimal = Decimal(0)
-    payments: int = 0
-    users: int = 0
-
-
 def show(console: Console, report: ShownReport, file: BinaryIO, *, lines_shown_max: int = LINES_SHOWN_MAX) -> None:
     """Print the report. `file` is its stored file, opened for reading; it is read once, line by line."""
     lines = read_lines(file)
     first = list(islice(lines, lines_shown_max))
-    days: dict[str, dict[date, Day]] = {}
-    for line in first:
-        _count(days, line)
-    for line in lines:
-        _count(days, line)
+    days: dict[str, Days] = defaultdict(lambda: defaultdict(Decimal))
+    for line in chain(first, lines):
+        days[line.currency][line.day] += line.totals.total_sent
 
     state = "whole month" if report.is_final_period else "the month is still running"
     console.print(f"[bold]{report.period}[/bold] version {report.version}, {state}: {report.file_name}")
@@ -75,31 +72,92 @@ def show(console: Console, report: ShownReport, file: BinaryIO, *, lines_shown_m
         f" {'balanced' if report.balanced else '[bold red]NOT BALANCED[/bold red]'}"
     )
     console.print(f"sha256 {report.sha256}", soft_wrap=True)
-    console.print(_totals(report))
-    for currency in sorted(days):
-        console.print(_chart(currency, days[currency]))
     if first:
-        console.print(_lines(first, report.row_count))
+        table = _lines(first, report.row_count, str)
+        if console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum > console.width:
+            table = _lines(first, report.row_count, _short)
+        console.print(table)
+    for chart in _charts(report.period, days, console.width):
+        console.print(chart)
+    console.print(_totals(report))
 
 
-def _count(days: dict[str, dict[date, Day]], line: ReportLine) -> None:
-    day = days.setdefault(line.currency, {}).setdefault(line.day, Day())
-    day.total_sent += line.totals.total_sent
-    day.payments += line.totals.sent_count
-    day.users += 1
+def _lines(first: list[ReportLine], row_count: int, written: Callable[[UUID], str]) -> Table:
+    title = f"The first {len(first)} of {row_count:,} lines" if row_count > len(first) else "Lines"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for name in ("user", "day", "currency"):
+        table.add_column(name, no_wrap=True)
+    for name in ("sent", "#", "received", "#"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in first:
+        totals = line.totals
+        table.add_row(
+            written(line.user_id),
+            line.day.isoformat(),
+            line.currency,
+            _money(totals.total_sent),
+            f"{totals.sent_count:,}",
+            _money(totals.total_received),
+            f"{totals.received_count:,}",
+        )
+    return table
+
+
+def _charts(period: str, days: dict[str, Days], width: int) -> Iterator[Table]:
+    """Every day of the month with its amounts and bars: as many currencies side by side as the width has room for."""
+    amount_cells = {currency: len(_money(sum(found.values(), Decimal(0)))) for currency, found in days.items()}
+    left = sorted(days)
+    while left:
+        count = 1
+        while count < len(left) and _bar_cells(left[: count + 1], amount_cells, width) >= BAR_CELLS_MIN:
+            count += 1
+        beside, left = left[:count], left[count:]
+        bar_cells = min(max(_bar_cells(beside, amount_cells, width), BAR_CELLS_MIN), BAR_CELLS_MAX)
+        yield _chart(period, {currency: days[currency] for currency in beside}, bar_cells)
+
+
+def _bar_cells(currencies: Sequence[str], amount_cells: dict[str, int], width: int) -> int:
+    """What is left for the bar of each currency when these stand side by side."""
+    amounts = sum(amount_cells[currency] + GAP_CELLS for currency in currencies)
+    return (width - DAY_CELLS - amounts) // len(currencies)
+
+
+def _chart(period: str, days: dict[str, Days], bar_cells: int) -> Table:
+    table = Table(title="Sent, day by day", title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_footer=True)
+    table.add_column("day", "sum", no_wrap=True)
+    for currency, found in days.items():
+        total = _money(sum(found.values(), Decimal(0)))
+        table.add_column(currency, total, justify="right", no_wrap=True, style="bold", footer_style="bold")
+        table.add_column("", no_wrap=True)
+    month = parse_period(period)
+    for n in range((month.last_day - month.first_day).days + 1):
+        at = month.first_day + timedelta(days=n)
+        cells: list[Text | Bar] = [Text(f"{at:%d %a}")]
+        for found in days.values():
+            cells += _day(found.get(at, Decimal(0)), max(found.values()), bar_cells)
+        table.add_row(*cells)
+    return table
+
+
+def _day(amount: Decimal, most: Decimal, bar_cells: int) -> list[Text | Bar]:
+    """The amount and its bar, whose length (not an amount) is its share of the biggest; something is never nothing."""
+    if not amount:
+        return [Text("-", style="dim"), Text("")]
+    share = max(float(amount / most), 1 / (8 * bar_cells - 1))  # the smallest bar is an eighth of a cell
+    return [Text(_money(amount)), Bar(1.0, 0.0, share, width=bar_cells, color="cyan")]
 
 
 def _totals(report: ShownReport) -> Table:
     table = Table(title="Totals", title_justify="left")
     table.add_column("currency")
-    for name in ("sent", "received", "payments sent", "received"):
-        table.add_column(name, justify="right")
+    for name in ("sent", "payments", "received", "payments"):
+        table.add_column(name, justify="right", no_wrap=True)
     for total in report.totals:
         table.add_row(
             total["currency"],
             _money(Decimal(total["total_sent"])),
-            _money(Decimal(total["total_received"])),
             f"{total['sent_count']:,}",
+            _money(Decimal(total["total_received"])),
             f"{total['received_count']:,}",
         )
     if not report.totals:
@@ -107,47 +165,10 @@ def _totals(report: ShownReport) -> Table:
     return table
 
 
-def _chart(currency: str, days: dict[date, Day]) -> Table:
-    table = Table(title=f"{currency} sent, day by day", title_justify="left", box=None, padding=(0, 1))
-    table.add_column("day")
-    for name in ("sent", "payments", "users"):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    most = max(day.total_sent for day in days.values())
-    for at, day in sorted(days.items()):
-        share = float(day.total_sent / most) if most else 0.0  # the length of a bar, not an amount
-        table.add_row(
-            at.isoformat(),
-            _money(day.total_sent),
-            f"{day.payments:,}",
-            f"{day.users:,}",
-            Bar(1.0, 0.0, share, width=BAR_CELLS),
-        )
-    return table
-
-
-def _lines(first: list[ReportLine], row_count: int) -> Table:
-    more = row_count - len(first)
-    table = Table(title="Lines", title_justify="left", caption=f"and {more:,} more in the file" if more else None)
-    for name in ("user", "day"):
-        table.add_column(name, no_wrap=True)
-    for name in ("sent", "received"):
-        table.add_column(name, justify="right")
-    table.add_column("currency")
-    for name in ("sent", "received"):
-        table.add_column(name, justify="right")
-    for line in first:
-        totals = line.totals
-        table.add_row(
-            str(line.user_id),
-            line.day.isoformat(),
-            _money(totals.total_sent),
-            _money(totals.total_received),
-            line.currency,
-            f"{totals.sent_count:,}",
-            f"{totals.received_count:,}",
-        )
-    return table
+def _short(user_id: UUID) -> str:
+    """Enough of an id to know it again where the whole has no room."""
+    text = str(user_id)
+    return f"{text[:8]}…{text[-4:]}"
 
 
 def _money(amount: Decimal) -> str:

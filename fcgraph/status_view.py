@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 
 from fcgraph import db, job_runs, kafka_lag, queue
+from fcgraph.embedded import postgres, redis
 from fcgraph.embedded.stack import Stack
 from fcgraph.errors import Unavailable
 from fcgraph.settings import Settings
 
 LAG_SECONDS_MAX = 5.0
 ANSWER_SECONDS_MAX = 5.0
+OVERDUE_AFTER = timedelta(minutes=1)  # the scheduler looks every few seconds
 
 
 @dataclass
@@ -28,6 +31,20 @@ class Work:
     jobs_waiting: int | None = None
     scheduled: list[dict[str, Any]] = field(default_factory=list)
     last_runs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def elsewhere(settings: Settings) -> Stack:
+    """What there is to ask when no `up` runs here: parts at given addresses, whose processes are somebody else's."""
+    return {
+        "pid": 0,
+        "api_url": "",
+        "database_url": postgres.without_password(settings.database_url),
+        "redis_url": redis.without_password(settings.redis_url),
+        "kafka_broker": settings.kafka_broker,
+        "kafka_kind": "given",
+        "environment": {},
+        "processes": {},
+    }
 
 
 def look(settings: Settings) -> Work:
@@ -63,7 +80,7 @@ def look(settings: Settings) -> Work:
     return work
 
 
-def shown(stack: Stack, work: Work | None) -> dict[str, Any]:
+def shown(stack: Stack, work: Work) -> dict[str, Any]:
     """As `--json` prints it: no passwords, nothing that is only for us."""
     told: dict[str, Any] = {
         key: stack[key] for key in ("api_url", "database_url", "redis_url", "kafka_broker", "kafka_kind")
@@ -72,17 +89,19 @@ def shown(stack: Stack, work: Work | None) -> dict[str, Any]:
         name: {key: process[key] for key in ("pid", "state", "restarts")}
         for name, process in stack["processes"].items()
     }
-    return told | (asdict(work) if work else {})
+    return told | asdict(work)
 
 
-def show(console: Console, stack: Stack, work: Work) -> None:
-    """Print all of it."""
-    console.print(f"API {stack['api_url']}   Kafka {stack['kafka_broker']} ({stack['kafka_kind']})")
+def show(console: Console, stack: Stack, work: Work, time_zone: str) -> None:
+    """Print all of it. `time_zone` is the reporting one."""
+    api = f"API {stack['api_url']}   " if stack["api_url"] else ""
+    console.print(f"{api}Kafka {stack['kafka_broker']} ({stack['kafka_kind']})")
     console.print(f"PostgreSQL {stack['database_url']}   Redis {stack['redis_url']}")
-    processes = Table("process", "state", "pid", "restarts", title="Processes", title_justify="left")
-    for name, process in stack["processes"].items():
-        processes.add_row(name, process["state"], str(process["pid"]), str(process["restarts"]))
-    console.print(processes)
+    if stack["processes"]:
+        processes = Table("process", "state", "pid", "restarts", title="Processes", title_justify="left")
+        for name, process in stack["processes"].items():
+            processes.add_row(name, process["state"], str(process["pid"]), str(process["restarts"]))
+        console.print(processes)
     for part, reason in work.away.items():
         console.print(f"[red]{part} is away:[/] {reason}")
     if work.consumer_lag is not None:
@@ -92,16 +111,34 @@ def show(console: Console, stack: Stack, work: Work) -> None:
         console.print(f"Unread messages: {work.consumer_lag['total']} (by partition {per_partition or 'none'}){oldest}")
     if work.jobs_waiting is not None:
         console.print(f"Jobs waiting for a worker: {work.jobs_waiting}")
-    jobs = Table("job", "next", "last run", "how it ended", title="Scheduled jobs", title_justify="left")
+    if "redis" not in work.away and not work.scheduled:
+        console.print("[red]Nothing is scheduled:[/] no scheduler has run (python -m workers.scheduler)")
+    console.print(_jobs(work, datetime.now(UTC)))
+    console.print(f"Times are UTC. Reports fall due at midnight in {time_zone} (REPORT_TIMEZONE).")
+
+
+def _jobs(work: Work, now: datetime) -> Table:
+    jobs = Table(title="Scheduled jobs", title_justify="left")
+    for name in ("job", "next", "last run"):
+        jobs.add_column(name, no_wrap=True)
+    jobs.add_column("how it ended")
     # One job has one name here: that of its entry in the schedule, and that of its function, without their prefixes.
     next_at = {one["job_id"].removeprefix("scheduled-"): one["next_at"] for one in work.scheduled}
     last = {one["job"].removeprefix("run_").replace("_", "-"): one for one in work.last_runs}
     for job in sorted({*next_at, *last}):
         run = last.get(job, {})
-        told = " ".join(text for text in (run.get("state"), run.get("detail")) if text)
-        jobs.add_row(job, _time(next_at.get(job)), _time(run.get("started_at")), told or "-")
-    console.print(jobs)
+        due_at = next_at.get(job)
+        overdue = "\n[red]overdue[/]" if due_at and due_at < now - OVERDUE_AFTER else ""
+        jobs.add_row(job, _time(due_at) + overdue, _time(run.get("started_at")), _end(run))
+    return jobs
+
+
+def _end(run: dict[str, Any]) -> Text:
+    finished_at = run.get("finished_at")
+    took = f"in {(finished_at - run['started_at']).total_seconds():.1f} s" if finished_at else None
+    told = " ".join(text for text in (run.get("state"), took, run.get("detail")) if text)
+    return Text(told or "-", style="red" if run.get("state") == "FAILED" else "")
 
 
 def _time(instant: datetime | None) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S}Z" if instant else "-"
+    return f"{instant:%Y-%m-%d %H:%M:%S}" if instant else "-"

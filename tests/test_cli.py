@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fcgraph import db
+from fcgraph.embedded import postgres
 from tests import services
 
 DONE, WRONG, REFUSED, NOT_ALL, AWAY = 0, 2, 3, 4, 5
@@ -113,6 +115,25 @@ def test_report_twice_is_one_version(run: Run) -> None:
     assert Path(first["file"]).read_bytes().count(b"\n") == first["row_count"] + 1 == 5
     shown = run("report", "--period", "2025-05", "--show")
     assert "15,000.00" in shown.stdout
+
+
+def test_the_report_of_a_month_that_runs_says_so(run: Run) -> None:
+    running = f"{datetime.now(UTC):%Y-%m}"
+    assert json.loads(run("report", "--period", running, "--json").stdout)["is_final_period"] is False
+    assert "the month is still running)" in run("report", "--period", running).stdout
+    assert json.loads(run("report", "--json").stdout)["is_final_period"] is True  # the previous month
+
+
+def test_a_folder_that_is_none_and_a_database_without_tables_are_told(
+    run: Run, postgres_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("report", "--period", "2025-05", REPORTS_DIR=str(tmp_path / "file"))
+    assert (done.returncode, done.stdout) == (AWAY, "")
+    assert done.stderr == "file is no folder that files can be written to: File exists\n"
+    done = run("report", "--period", "2025-05", DATABASE_URL=postgres.url(postgres_port, "postgres"))
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert done.stderr == "the database has no tables yet: python -m fcgraph migrate\n"
 
 
 @pytest.mark.parametrize("period", ["2999-01", "2025-13", "yesterday"])

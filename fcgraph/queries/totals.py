@@ -17,6 +17,9 @@ from fcgraph.queries.columns import DAILY_TOTAL
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
+# Codes in the order of their bytes: the same lines are the same file in a database of any collation.
+BYTE_ORDER = 'COLLATE "C"'
+
 
 def range_start_sql(day: str, zone: str) -> str:
     """The instant at which the day begins in the zone; both are SQL expressions."""
@@ -64,7 +67,8 @@ def daily_totals_sql(
         if currency is not None:
             where.append(f"({currency} IS NULL OR currency = {currency})")
         return (
-            f"SELECT {party} AS user_id, (timestamp AT TIME ZONE {zone})::date AS day, currency,"
+            f"SELECT {party} AS user_id, (timestamp AT TIME ZONE {zone})::date AS day,"
+            f" currency {BYTE_ORDER} AS currency,"
             f" {sent.format('sum(amount)', 'count(*)')}, {received.format('sum(amount)', 'count(*)')}"
             f" FROM transactions WHERE {' AND '.join(where)} GROUP BY 1, 2, 3"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
@@ -65,24 +66,24 @@ def changes_between(
     """The lines of `version` that differ from those of `from_version`, in the file's order.
 
     Both files are read once, side by side; memory stays at a line of each. Raises BadInput when there is no such
-    version, before anything is read.
+    version and Unavailable when its file is lost, before anything is read.
     """
-    keys = [_file_key(connection, period, number) for number in (from_version, version)]
-    return _compare(files, *keys)
+    before, after = (_path(files, connection, period, number) for number in (from_version, version))
+    return _compare(before, after)
 
 
-def _file_key(connection: Connection, period: str, version: int) -> str:
-    key = connection.scalar(
-        sa.text("SELECT file_key FROM reports WHERE period = :period AND version = :version"),
+def _path(files: Files, connection: Connection, period: str, version: int) -> Path:
+    found = connection.execute(
+        sa.text("SELECT file_key, size_bytes FROM reports WHERE period = :period AND version = :version"),
         {"period": period, "version": version},
-    )
-    if key is None:
+    ).one_or_none()
+    if found is None:
         raise BadInput(f"the report of {period} has no version {version}")
-    return str(key)
+    return files.whole(found.file_key, found.size_bytes)
 
 
-def _compare(files: Files, before_key: str, after_key: str) -> Iterator[LineChange]:
-    with files.open(before_key) as before_file, files.open(after_key) as after_file:
+def _compare(before_path: Path, after_path: Path) -> Iterator[LineChange]:
+    with before_path.open("rb") as before_file, after_path.open("rb") as after_file:
         befores, afters = raw_lines(before_file), raw_lines(after_file)
         before, after = next(befores, None), next(afters, None)
         while before is not None or after is not None:

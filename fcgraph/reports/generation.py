@@ -84,9 +84,9 @@ def generate(
         failpoints.reach("report-written")
         latest = _latest(holder, period)  # also proves that the lock's connection still lives
         if latest is not None and latest.sha256 == content.sha256:
-            _mark_final(holder, latest, month.is_over(now, time_zone))
-            if not files.has(latest.file_key):
-                draft.keep(latest.file_key)  # lost from the disk; these are its bytes
+            _prove_again(holder, latest, content, month.is_over(now, time_zone), time_zone)
+            if files.sha256(latest.file_key) != content.sha256:
+                draft.keep(latest.file_key)  # lost or spoilt on the disk; these are its bytes
                 logger.warning("report_file_restored", file_key=latest.file_key)
             generated = Generated(period, latest.version, unchanged=True)
         else:
@@ -106,7 +106,10 @@ def generate(
 
 
 def due_periods(connection: Connection, *, time_zone: str, now: datetime) -> list[str]:
-    """The previous month, and each month before it that has payments but no report made after its end; oldest first."""
+    """The previous month, and each month before it that is owed a report made after its end; oldest first.
+
+    Owed is a month with payments, and one whose report was made while it ran: that one is not known to be whole.
+    """
     previous = period_at(now, time_zone).previous
     missed = connection.scalars(
         sa.text(
@@ -122,7 +125,10 @@ def due_periods(connection: Connection, *, time_zone: str, now: datetime) -> lis
                AND EXISTS (SELECT FROM transactions t
                             WHERE t.timestamp >= month AT TIME ZONE :zone
                               AND t.timestamp < (month + interval '1 month') AT TIME ZONE :zone)
-             ORDER BY month
+            UNION
+            SELECT period FROM reports WHERE period < to_char(CAST(:previous AS timestamp), 'YYYY-MM')
+             GROUP BY period HAVING NOT bool_or(is_final_period)
+             ORDER BY period
             """
         ),
         {"zone": time_zone, "previous": previous.first_day},
@@ -145,7 +151,10 @@ def sweep(
         with db.write(engine) as holder:
             if _known(holder, key):
                 continue
-            if files.age_seconds(key) > leavings_younger_than_seconds:
+            age_seconds = files.age_seconds(key)
+            if age_seconds is None:
+                continue  # another sweep was quicker
+            if age_seconds > leavings_younger_than_seconds:
                 logger.warning("report_file_without_row", file_key=key)
                 continue
             _lock(holder, parse_period(name[1]))  # one that is just being made gets its row under this lock
@@ -187,7 +196,9 @@ def _lock(holder: Connection, month: Period) -> None:
 
 def _latest(holder: Connection, period: str) -> Any:
     return holder.execute(
-        sa.select(Report.period, Report.version, Report.sha256, Report.file_key, Report.is_final_period)
+        sa.select(
+            Report.period, Report.version, Report.sha256, Report.file_key, Report.is_final_period, Report.time_zone
+        )
         .where(Report.period == period)
         .order_by(Report.version.desc())
         .limit(1)
@@ -198,14 +209,18 @@ def _known(holder: Connection, key: str) -> bool:
     return holder.scalar(sa.select(Report.version).where(Report.file_key == key)) is not None
 
 
-def _mark_final(holder: Connection, latest: Any, is_over: bool) -> None:
-    """A version made while the month ran, and found to be the same after its end, is the month's final content."""
-    if is_over and not latest.is_final_period:
-        holder.execute(
-            sa.update(Report)
-            .where(Report.period == latest.period, Report.version == latest.version)
-            .values(is_final_period=True)
-        )
+def _prove_again(holder: Connection, latest: Any, content: Content, is_over: bool, time_zone: str) -> None:
+    """The same bytes came out again: from now on the version stands for the month as of this later snapshot.
+
+    What has come since then did not change the content (say, a payment that is pending), so it makes the version no
+    longer stale. One made while the month ran, and found the same after its end, is the month's final content.
+    """
+    was_final = latest.is_final_period and latest.time_zone == time_zone
+    holder.execute(
+        sa.update(Report)
+        .where(Report.period == latest.period, Report.version == latest.version)
+        .values(watermark=content.watermark, time_zone=time_zone, is_final_period=is_over or was_final)
+    )
 
 
 def _keep(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +131,38 @@ def test_a_report_download(api: Api, api_settings: Settings) -> None:
     assert stale.status_code == 200
     for tag in (whole.headers["etag"], f"W/{whole.headers['etag']}", f'"x", {whole.headers["etag"]}', "*"):
         assert api.client.get(url, headers={"If-None-Match": tag}).status_code == 304
-    assert api.client.get(url, headers={"Range": "bytes=999999-"}).status_code == 416
+    beyond = api.client.get(url, headers={"Range": "bytes=999999-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{report['sizeBytes']}")
+    tail = api.client.get(url, headers={"Range": "bytes=-5", "If-Range": whole.headers["etag"]})
+    assert (tail.status_code, tail.content) == (206, whole.content[-5:])
+    assert tail.headers["content-range"].endswith(f"/{report['sizeBytes']}")
+
+    modified = parsedate_to_datetime(whole.headers["last-modified"])
+    for seconds, status in ((-1, 200), (0, 304), (1, 304)):
+        since = {"If-Modified-Since": format_datetime(modified + timedelta(seconds=seconds), usegmt=True)}
+        assert api.client.get(url, headers=since).status_code == status
+        assert api.client.get(url, headers=since | {"If-None-Match": '"other"'}).status_code == 200
+    assert api.client.get(url, headers={"If-Modified-Since": "yesterday"}).status_code == 200
+    unchanged = api.client.head(url, headers={"If-None-Match": whole.headers["etag"]})
+    assert (unchanged.status_code, unchanged.headers["etag"]) == (304, whole.headers["etag"])
+
+
+@pytest.mark.parametrize("harm", ["lost", "cut short"])
+def test_a_report_whose_file_is_not_whole_is_no_answer_but_an_error(
+    api: Api, api_settings: Settings, harm: str
+) -> None:
+    generate = 'mutation { generateMonthlyReport(period: "2025-05") { unchanged reportFile { downloadUrl } } }'
+    url = api.ask(generate)["generateMonthlyReport"]["reportFile"]["downloadUrl"]
+    content = api.client.get(url).content
+    (path,) = Path(api_settings.reports_dir).iterdir()
+    path.unlink() if harm == "lost" else path.write_bytes(content[:-1])
+    response = api.client.get(url)
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "UNAVAILABLE")
+    assert str(api_settings.reports_dir) not in response.text
+    compared = api.post('{ reportFile(period: "2025-05") { changesFrom(version: 1) { day } } }')
+    assert (compared.status_code, compared.json()["errors"][0]["extensions"]["code"]) == (503, "UNAVAILABLE")
+    assert api.ask(generate)["generateMonthlyReport"]["unchanged"]  # makes it again from the database
+    assert api.client.get(url).content == content
 
 
 def test_report_versions_and_what_changed_between_them(api: Api, api_settings: Settings) -> None:

@@ -34,33 +34,38 @@ def user(number: int) -> UUID:
 def store(engine: Engine, *payments: Paid) -> int:
     """Write the payments as one batch; returns its watermark."""
     with db.write(engine) as connection:
-        batch_id = _begin_batch(connection, inserted=len(payments), updated=0)
-        for position, paid in enumerate(payments):
-            connection.execute(
-                sa.text(
-                    "INSERT INTO transactions (transaction_id, sender_id, receiver_id, timestamp, batch_id,"
-                    " source_position, is_suspicious, amount, currency, status)"
-                    " VALUES (:id, :sender, :receiver, :at, :batch_id, :position, false, :amount, :currency, :status)"
-                ),
-                {
-                    "id": paid.transaction_id,
-                    "sender": user(paid.sender),
-                    "receiver": user(paid.receiver),
-                    "at": datetime.fromisoformat(paid.at),
-                    "batch_id": batch_id,
-                    "position": position,
-                    "amount": Decimal(paid.amount),
-                    "currency": paid.currency,
-                    "status": paid.status,
-                },
-            )
-        return _end_batch(connection, batch_id)
+        batch_id = begin_batch(connection, inserted=len(payments), updated=0)
+        insert(connection, batch_id, *payments)
+        return end_batch(connection, batch_id)
+
+
+def insert(connection: Connection, batch_id: int, *payments: Paid) -> None:
+    """Write the payments of a batch that is open."""
+    for position, paid in enumerate(payments):
+        connection.execute(
+            sa.text(
+                "INSERT INTO transactions (transaction_id, sender_id, receiver_id, timestamp, batch_id,"
+                " source_position, is_suspicious, amount, currency, status)"
+                " VALUES (:id, :sender, :receiver, :at, :batch_id, :position, false, :amount, :currency, :status)"
+            ),
+            {
+                "id": paid.transaction_id,
+                "sender": user(paid.sender),
+                "receiver": user(paid.receiver),
+                "at": datetime.fromisoformat(paid.at),
+                "batch_id": batch_id,
+                "position": position,
+                "amount": Decimal(paid.amount),
+                "currency": paid.currency,
+                "status": paid.status,
+            },
+        )
 
 
 def revise(engine: Engine, transaction_id: UUID, **changes: str) -> int:
     """Change stored fields of a payment and keep what they were, as the intake and a resolved conflict do."""
     with db.write(engine) as connection:
-        batch_id = _begin_batch(connection, inserted=0, updated=1)
+        batch_id = begin_batch(connection, inserted=0, updated=1)
         stored: Any = connection.execute(
             sa.text(
                 'SELECT to_char(timestamp, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS timestamp, status,'
@@ -88,10 +93,11 @@ def revise(engine: Engine, transaction_id: UUID, **changes: str) -> int:
                 sa.text(f"UPDATE transactions SET {name} = :value WHERE transaction_id = :id"),
                 {"value": datetime.fromisoformat(value) if name == "timestamp" else value, "id": transaction_id},
             )
-        return _end_batch(connection, batch_id)
+        return end_batch(connection, batch_id)
 
 
-def _begin_batch(connection: Connection, *, inserted: int, updated: int) -> int:
+def begin_batch(connection: Connection, *, inserted: int, updated: int) -> int:
+    """A batch without a watermark yet; its id."""
     batch_id: int = connection.execute(
         sa.text(
             "INSERT INTO intake_batches (kind, correlation_id, read_count, inserted_count, updated_count)"
@@ -102,7 +108,8 @@ def _begin_batch(connection: Connection, *, inserted: int, updated: int) -> int:
     return batch_id
 
 
-def _end_batch(connection: Connection, batch_id: int) -> int:
+def end_batch(connection: Connection, batch_id: int) -> int:
+    """Take the next watermark, whose lock is held until COMMIT, for the batch."""
     watermark: int = connection.execute(
         sa.text("UPDATE intake_watermark SET last = last + 1 RETURNING last")
     ).scalar_one()

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from fcgraph import db, reports
-from fcgraph.errors import BadInput
+from fcgraph.errors import BadInput, Unavailable
 from fcgraph.files import Files
 from fcgraph.reports import LineChange, LineTotals
 from tests.reports.conftest import Make
@@ -106,6 +106,17 @@ def test_an_unknown_version_is_told_before_anything_is_read(
     make()
     with db.read(engine) as connection, pytest.raises(BadInput, match="no version"):
         reports.changes_between(files, connection, "2025-05", version, from_version)
+
+
+@pytest.mark.parametrize("harm", ["lost", "cut short"])
+def test_a_file_that_is_not_whole_is_told(engine: Engine, files: Files, make: Make, harm: str) -> None:
+    make()
+    store(engine, IN_MAY)
+    make()
+    path = files.path("monthly_report_2025-05_v1.csv")
+    path.unlink() if harm == "lost" else path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Unavailable, match=r"monthly_report_2025-05_v1\.csv"):
+        between(engine, files, 2, 1)
 
 
 def test_a_whole_file_can_come_and_go(engine: Engine, files: Files, make: Make) -> None:

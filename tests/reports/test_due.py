@@ -40,6 +40,14 @@ def test_a_month_that_was_made_after_its_end_is_not_missed(engine: Engine, make:
     assert due(engine, "2025-06-15T12:00:00Z") == ["2025-05"]
 
 
+def test_an_empty_month_whose_report_was_made_while_it_ran_is_due(engine: Engine, make: Make) -> None:
+    make("2025-02", now=datetime(2025, 2, 10, tzinfo=UTC))
+    make("2025-03", now=datetime(2025, 4, 1, tzinfo=UTC))
+    assert due(engine, "2025-06-15T12:00:00Z") == ["2025-02", "2025-05"]
+    make("2025-02")
+    assert due(engine, "2025-06-15T12:00:00Z") == ["2025-05"]
+
+
 def test_the_previous_month_is_due_again_each_day(engine: Engine, make: Make) -> None:
     make("2025-05")
     assert due(engine, "2025-06-02T00:00:00Z") == ["2025-05"]

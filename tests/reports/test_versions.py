@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from fcgraph import db, reports
-from fcgraph.errors import Refused, StorageFull
+from fcgraph.errors import Refused
 from fcgraph.files import Files
 from tests.reports.conftest import Make
 from tests.reports.stored import Paid, revise, store
@@ -57,6 +57,11 @@ def rows(engine: Engine) -> list[tuple[object, ...]]:
         return [tuple(r) for r in found]
 
 
+def column(engine: Engine, name: str) -> object:
+    with db.read(engine) as connection:
+        return connection.execute(sa.text(f"SELECT {name} FROM reports")).scalar_one()
+
+
 def visible(files: Files) -> list[str]:
     return [p.name for p in sorted(files.root.iterdir())]
 
@@ -70,17 +75,6 @@ def test_a_rerun_adds_nothing(engine: Engine, files: Files, make: Make) -> None:
     ]
     assert rows(engine) == [("2025-05", 1, True, 1)]
     assert visible(files) == ["monthly_report_2025-05_v1.csv"]
-
-
-def test_a_file_that_was_lost_comes_back_with_the_same_bytes(engine: Engine, files: Files, make: Make) -> None:
-    store(engine, PAID)
-    make()
-    path = files.path("monthly_report_2025-05_v1.csv")
-    content = path.read_bytes()
-    path.unlink()
-    assert make().unchanged
-    assert path.read_bytes() == content
-    assert rows(engine) == [("2025-05", 1, True, 1)]
 
 
 def test_a_change_adds_a_version_and_keeps_the_old_bytes(engine: Engine, files: Files, make: Make) -> None:
@@ -115,6 +109,45 @@ def test_a_running_month_is_marked_until_its_end(engine: Engine, make: Make) -> 
     assert rows(engine) == [("2025-05", 1, False, 1)]
     assert make(now=datetime(2025, 6, 1, tzinfo=UTC)).unchanged  # the same bytes, now known to be the whole month
     assert rows(engine) == [("2025-05", 1, True, 1)]
+    assert make(now=datetime(2025, 5, 31, tzinfo=UTC)).unchanged  # a clock that was put back makes it no less whole
+    assert rows(engine) == [("2025-05", 1, True, 1)]
+
+
+def test_other_bytes_after_the_end_leave_the_running_months_version_as_it_was(engine: Engine, make: Make) -> None:
+    store(engine, PAID)
+    make(now=datetime(2025, 5, 20, tzinfo=UTC))
+    store(engine, LATE)
+    assert make().version == 2
+    assert rows(engine) == [("2025-05", 1, False, 1), ("2025-05", 2, True, 2)]
+
+
+def test_the_same_bytes_again_stand_for_the_later_snapshot(engine: Engine, files: Files, make: Make) -> None:
+    store(engine, PAID)
+    make()
+    made_at = column(engine, "generated_at")
+    store(engine, replace(LATE, status="pending"))  # a change of the month that does not change its report
+    assert rows(engine) == [("2025-05", 1, True, 1)]
+    assert make(now=datetime(2025, 7, 1, tzinfo=UTC)).unchanged
+    assert rows(engine) == [("2025-05", 1, True, 2)]
+    assert column(engine, "generated_at") == made_at
+
+
+def test_the_same_bytes_in_another_zone_are_told_with_that_zone(engine: Engine, files: Files, make: Make) -> None:
+    store(engine, PAID)
+    at = datetime(2025, 5, 31, 20, tzinfo=UTC)  # June in Manila, still May in New York
+    make(time_zone="Asia/Manila", now=at)
+    assert (column(engine, "time_zone"), column(engine, "is_final_period")) == ("Asia/Manila", True)
+    assert make(time_zone="America/New_York", now=at).unchanged
+    assert (column(engine, "time_zone"), column(engine, "is_final_period")) == ("America/New_York", False)
+
+
+def test_another_zone_with_other_days_is_another_version(engine: Engine, files: Files, make: Make) -> None:
+    store(engine, Paid(1, 1, "1.00", "USD", "2025-05-31T20:00:00Z"))
+    make()
+    assert make(time_zone="Asia/Manila").version == 2
+    with db.read(engine) as connection:
+        found = connection.execute(sa.text("SELECT time_zone, row_count FROM reports ORDER BY version")).all()
+    assert [tuple(r) for r in found] == [("UTC", 1), ("Asia/Manila", 0)]
 
 
 @pytest.mark.parametrize(
@@ -258,17 +291,3 @@ def waits_for_a_lock(engine: Engine) -> bool:
                 )
             )
         )
-
-
-def test_a_full_disk_is_a_clear_error_and_leaves_nothing(engine: Engine, files: Files, make: Make) -> None:
-    store(engine, *(Paid(n % 7 + 1, 2, "1.00", "USD", f"2025-05-{n % 31 + 1:02}T10:00:00Z") for n in range(100)))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(StorageFull):
-            make()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert rows(engine) == []
-    assert visible(files) == []
-    assert make().version == 1

@@ -17,10 +17,10 @@ from tests.reports.stored import Paid, store
 from tests.reports.test_content import SAMPLES
 
 
-def shown(engine: Engine, files: Files, **options: Any) -> str:
+def shown(engine: Engine, files: Files, width: int = 120, **options: Any) -> str:
     with db.read(engine) as connection:
         report: Any = connection.execute(sa.text("SELECT * FROM reports ORDER BY version DESC LIMIT 1")).one()
-    console = Console(file=io.StringIO(), width=120, color_system=None)
+    console = Console(file=io.StringIO(), width=width, color_system=None)
     with files.open(report.file_key) as file:
         report_view.show(console, report, file, **options)
     assert isinstance(console.file, io.StringIO)
@@ -39,28 +39,53 @@ def test_totals_days_and_lines_are_shown(engine: Engine, files: Files, make: Mak
     text = shown(engine, files)
     assert "2025-05 version 1, whole month: monthly_report_2025-05_v1.csv" in text
     assert "completed payments, days in UTC, watermark 1, balanced" in text
-    assert cells(text, "USD")[0] == ["USD", "500.00", "500.00", "2", "2"]
-    assert cells(text, "PHP")[0] == ["PHP", "15,000.00", "15,000.00", "1", "1"]
-    assert cells(text, "2025-05-10")[0][:4] == ["2025-05-10", "250.00", "1", "2"]
+    assert cells(text, "USD")[-1] == ["USD", "500.00", "2", "500.00", "2"]
+    assert cells(text, "PHP")[-1] == ["PHP", "15,000.00", "1", "15,000.00", "1"]
+    assert cells(text, "10")[0][:4] == ["10", "Sat", "-", "250.00"]
+    assert cells(text, "sum") == [["sum", "15,000.00", "500.00"]]
     assert len(cells(text, "00000000-0000-0000-0000-000000000001")) == 2
-    assert "more in the file" not in text
+    assert "The first" not in text
+
+
+def bars(text: str) -> list[tuple[str, int]]:
+    """The amount and the length of the bar in eighths of a cell, of each day of a chart of one currency."""
+    eighths = {block: n for n, block in enumerate(" ▏▎▍▌▋▊▉█")}
+    rows = [words for n in range(1, 32) for words in cells(text, f"{n:02}")]
+    return [(words[2], sum(eighths[block] for block in "".join(words[3:]))) for words in rows]
 
 
 def test_a_bar_is_as_long_as_its_days_share(engine: Engine, files: Files, make: Make) -> None:
-    amounts = {"01": "100.00", "02": "50.00", "03": "0.00"}
+    amounts = {"01": "1000.00", "02": "500.00", "03": "0.00", "31": "0.01"}
     store(engine, *(Paid(1, 2, a, "USD", f"2025-05-{d}T10:00:00Z") for d, a in amounts.items()))
     make()
-    text = shown(engine, files)
-    lengths = [cells(text, f"2025-05-{d}")[0][4:] for d in amounts]
-    assert [len(bar[0]) if bar else 0 for bar in lengths] == [40, 20, 0]
+    found = bars(shown(engine, files))
+    assert found[:3] == [("1,000.00", 320), ("500.00", 160), ("-", 0)]
+    assert found[3:30] == [("-", 0)] * 27  # a day without payments is a day of the chart
+    assert found[30] == ("0.01", 1)  # something is never nothing
 
 
 def test_a_long_file_shows_its_first_lines_and_all_its_days(engine: Engine, files: Files, make: Make) -> None:
     store(engine, *(Paid(1, 2, "1.00", "USD", f"2025-05-{d:02}T10:00:00Z") for d in range(1, 32)))
     make()
     text = shown(engine, files, lines_shown_max=5)
-    assert "and 57 more in the file" in text
-    assert [cells(text, f"2025-05-{d:02}")[0][1:4] for d in range(1, 32)] == [["1.00", "1", "2"]] * 31
+    assert "The first 5 of 62 lines" in text
+    assert [amount for amount, _ in bars(text)] == ["1.00"] * 31
+    assert cells(text, "sum") == [["sum", "31.00"]]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_it_fits_the_terminal_and_nothing_is_cut(engine: Engine, files: Files, make: Make, width: int) -> None:
+    codes = ("EUR", "PHP", "USD", "JPY", "GBP", "CHF")
+    with db.write(engine) as connection:
+        for code in codes[3:]:
+            connection.execute(sa.text("INSERT INTO currency (code, name) VALUES (:code, 'made')"), {"code": code})
+    store(engine, *(Paid(1, 2, "123456789.00", c, f"2025-05-{d:02}T10:00:00Z") for c in codes for d in range(1, 32)))
+    make()
+    text = shown(engine, files, width=width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert cells(text, "31")[0][:3] == ["31", "Sat", "123,456,789.00"]
+    assert "".join(text.split()).count("3,827,160,459.00") == 6 * 3  # a sum below each chart; sent and received
+    assert bool(cells(text, "00000000…0001")) == (width < 100)
 
 
 @pytest.mark.parametrize("state", ["empty", "running"])
