@@ -161,9 +161,12 @@ def show(console: Console, done: Ended, api_url: str | None) -> None:
         table.add_row(name, f"{count:,}", style="red" if count and name in ("rejected", "conflict") else "")
     console.print(table)
     for total in done.totals:
-        console.print(f"{total['currency']}: {total['accepted']} accepted, {total['rejected']} rejected")
+        console.print(
+            f"{total['currency']}: {total['accepted']} in rows that passed, {total['rejected']} in rejected ones"
+        )
     if done.failure:
         console.print(f"[red]{done.failure}[/]")
     console.print(f"import {done.import_id}")
     if api_url and done.counts["rejected"] + done.counts["conflict"]:
-        console.print(f"what was not taken, to correct and send again: {api_url}/imports/{done.import_id}/rejects.csv")
+        console.print("what was not taken, to correct and send again:")
+        console.print(f"{api_url}/imports/{done.import_id}/rejects.csv", soft_wrap=True)  # whole, to be clicked

@@ -75,7 +75,7 @@ def test_import_of_good_rows_is_done_and_a_dry_run_writes_nothing(run: Run, engi
     done = run("import", str(tmp_path / "good.csv"))
     assert (done.returncode, payments(engine)) == (DONE, 1)
     assert "good.csv: SUCCEEDED" in done.stdout
-    assert "EUR: 7.00 accepted, 0.00 rejected" in done.stdout
+    assert "EUR: 7.00 in rows that passed, 0.00 in rejected ones" in done.stdout
 
 
 def test_all_or_nothing_stores_nothing_when_a_row_is_bad(run: Run, engine: Engine) -> None:

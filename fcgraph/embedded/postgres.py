@@ -27,6 +27,7 @@ SUPERUSER = "postgres"
 DATABASE = "fcgraph"
 OTHER_USERS = ("postgres", "nobody", "daemon")  # PostgreSQL refuses root; the first of these that exists runs it
 ORPHAN_SECONDS = 10
+STATUS_LINE = 7  # of postmaster.pid, from 0
 OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -53,7 +54,7 @@ def part(folder: Path, port: int, *, fsync: bool = True, binaries: Path = BINARI
         name="postgres",
         argv=argv,
         environment=environment(),
-        ready=lambda: answers(port),
+        ready=lambda: says_ready(folder) and answers(port),
         stop_signal=signal.SIGINT,  # "fast": cuts connections, writes a checkpoint
         stop_seconds=30,
         user=user,
@@ -133,6 +134,16 @@ def end_orphan(folder: Path) -> None:
             kill(orphan, signal.SIGQUIT)
             wait_until_gone([orphan], ORPHAN_SECONDS)
     file.unlink(missing_ok=True)
+
+
+def says_ready(folder: Path) -> bool:
+    """Whether the server's own file says so. Asking by a connection before is told as FATAL in its log."""
+    try:
+        return (folder / "postmaster.pid").read_text().splitlines()[STATUS_LINE].strip() == "ready"
+    except (FileNotFoundError, IndexError):
+        return False
+    except PermissionError:  # a root that may not look into others' folders; then the connection alone tells
+        return True
 
 
 def answers(port: int) -> bool:

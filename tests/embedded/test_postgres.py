@@ -52,6 +52,18 @@ def test_it_is_postgresql_18_with_checksums_fsync_and_utc(folder: Path) -> None:
     assert server.exit_code == 0
 
 
+def test_waiting_for_it_leaves_nothing_alarming_in_its_log(folder: Path) -> None:
+    lines: list[str] = []
+    server = Process(postgres.part(folder, ports.free()), lambda _, line: lines.append(line))
+    try:
+        server.start()
+        server.wait_until_ready(60)
+        assert any("ready to accept connections" in line for line in lines)
+        assert not [line for line in lines if "FATAL" in line or "ERROR" in line]
+    finally:
+        server.stop()
+
+
 def test_killed_it_starts_again_although_its_number_belongs_to_somebody_else(folder: Path) -> None:
     port = ports.free()
     server = start(folder, port)

@@ -218,6 +218,7 @@ def test_redis_away_at_the_start_and_later_is_said_and_waited_for(environment: E
     for time in (1, 2):
         until(lambda n=time: log.read_text().count("waiting_for_redis") == n, seconds=20)  # type: ignore[misc]
         with redis_at(port, tmp_path):
+            until(lambda n=time: log.read_text().count("scheduler_registered") == n, seconds=20)  # type: ignore[misc]
             until(lambda: len(queue.scheduled(url)) == 3, seconds=20)
     assert stop(process) == 0
 
