@@ -25,6 +25,7 @@ from seeds.load import load_reference
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 90
 TEMPLATE = "fcgraph_template"
+BINARIES_OF_16 = postgres.BINARIES.parent.parent / "pginstall" / "bin"  # the same wheel carries PostgreSQL 16
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,7 @@ def test_two_at_once_wait_for_each_other(empty_url: str) -> None:
 
 def test_a_server_before_18_is_refused_with_a_clear_line(tmp_path: Path) -> None:
     port = ports.free()
-    binaries = postgres.BINARIES.parent.parent / "pginstall" / "bin"  # the same wheel carries PostgreSQL 16
-    old = postgres.part(tmp_path / "postgres", port, fsync=False, binaries=binaries)
+    old = postgres.part(tmp_path / "postgres", port, fsync=False, binaries=services.BINARIES_OF_16)
     with services.running(old, tmp_path / "postgres.log"):
         done = subprocess.run(
             [sys.executable, "-m", "fcgraph", "migrate"],

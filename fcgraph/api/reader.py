@@ -79,6 +79,8 @@ class Reader:
             )
         if isinstance(error, asyncpg.CharacterNotInRepertoireError):
             return BadInput("A text has a character that PostgreSQL cannot hold (NUL or half a surrogate pair)")
+        if isinstance(error, asyncpg.UndefinedTableError):
+            return Unavailable("The database has no tables yet: run the migrations (python -m fcgraph migrate)")
         # An InterfaceError that is a ValueError is a value that does not fit its place: our mistake, not the server's.
         lost = isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
         return Unavailable("PostgreSQL is away") if lost or isinstance(error, AWAY) else error

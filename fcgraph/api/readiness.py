@@ -14,30 +14,33 @@ from confluent_kafka.admin import AdminClient
 
 from fcgraph import kafka_lag, queue
 from fcgraph.api.context import Doors
+from fcgraph.db import POSTGRES_VERSION_MIN
 from fcgraph.errors import FcgraphError, Unavailable
 from fcgraph.queries import Statement
 
 KAFKA_SECONDS_MAX = 2.0
 KEPT_SECONDS = 1.0  # however many probes ask, the parts are asked once in this time
 
-ASK_POSTGRESQL = Statement("SELECT 1", [])
+ASK_POSTGRESQL = Statement(
+    "SELECT current_setting('server_version_num')::int, to_regclass('transactions') IS NOT NULL", []
+)
+OK, AWAY, TOO_OLD, NOT_MIGRATED = "ok", "away", "older than PostgreSQL 18", "not migrated"
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Per part whether it answers; `ready` when all do."""
+    """Per part "ok" or what is wrong with it; `ready` when all are ok."""
 
-    parts: dict[str, bool]
+    parts: dict[str, str]
     consumer_lag: dict[str, Any] | None
 
     @property
     def ready(self) -> bool:
-        return all(self.parts.values())
+        return all(state == OK for state in self.parts.values())
 
     def shown(self) -> dict[str, Any]:
         """As `/health/ready` answers it."""
-        words = {name: "ok" if here else "away" for name, here in self.parts.items()}
-        return {"status": "ready" if self.ready else "not ready", **words, "consumer_lag": self.consumer_lag}
+        return {"status": "ready" if self.ready else "not ready", **self.parts, "consumer_lag": self.consumer_lag}
 
 
 class Probe:
@@ -60,8 +63,8 @@ class Probe:
     async def _ask_all(self) -> Readiness:
         settings = self._doors.settings
         answers = await asyncio.gather(
-            self._doors.reader.value(ASK_POSTGRESQL),
-            asyncio.to_thread(queue.ping, settings.redis_url),
+            self._ask_postgresql(),
+            asyncio.to_thread(_ask_redis, settings.redis_url),
             asyncio.to_thread(_ask_kafka, settings.kafka_broker),
             return_exceptions=True,
         )
@@ -69,11 +72,17 @@ class Probe:
             if isinstance(answer, BaseException) and not isinstance(answer, FcgraphError):
                 raise answer
         parts = {
-            name: not isinstance(answer, FcgraphError)
+            name: AWAY if isinstance(answer, FcgraphError) else str(answer)
             for name, answer in zip(("postgresql", "redis", "kafka"), answers, strict=True)
         }
-        lag = await asyncio.to_thread(self._lag) if parts["kafka"] else None
+        lag = await asyncio.to_thread(self._lag) if parts["kafka"] == OK else None
         return Readiness(parts, lag)
+
+    async def _ask_postgresql(self) -> str:
+        (version, migrated) = (await self._doors.reader.fetch(ASK_POSTGRESQL))[0]
+        if version < POSTGRES_VERSION_MIN:
+            return TOO_OLD
+        return OK if migrated else NOT_MIGRATED
 
     def _lag(self) -> dict[str, Any] | None:
         s = self._doors.settings
@@ -96,8 +105,14 @@ def _kafka(broker: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": broker, "log_level": 0, "reconnect.backoff.max.ms": 1000})
 
 
-def _ask_kafka(broker: str) -> None:
+def _ask_kafka(broker: str) -> str:
     try:
         _kafka(broker).list_topics(timeout=KAFKA_SECONDS_MAX)
     except KafkaException as e:
         raise Unavailable("Kafka is away") from e
+    return OK
+
+
+def _ask_redis(url: str) -> str:
+    queue.ping(url)
+    return OK

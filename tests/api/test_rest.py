@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from fcgraph.embedded import ports, postgres
 from fcgraph.settings import Settings
+from tests import services
 from tests.api.asking import Api, serving
 from tests.api.cases import ALICE, BOB, ZOE, user
 from tests.api.conftest import settings_for
@@ -35,6 +37,25 @@ def test_ready_when_all_parts_answer(settings: Settings) -> None:
         body = api.client.get("/health/ready").json()
     assert body["status"] == "ready"
     assert body["consumer_lag"] is None or body["consumer_lag"]["total"] == 0
+
+
+def test_a_database_without_tables_is_not_ready_and_said_so(postgres_port: int, tmp_path: Path) -> None:
+    with serving(settings_for(postgres.url(postgres_port, "postgres"), tmp_path)) as api:
+        assert api.client.get("/health/ready").json()["postgresql"] == "not migrated"
+        response = api.post("{ currencies { code } }")
+    assert response.status_code == 503
+    assert "run the migrations" in response.json()["errors"][0]["message"]
+
+
+def test_a_server_before_18_is_not_ready_and_said_so(tmp_path: Path) -> None:
+    port = ports.free()
+    old = postgres.part(tmp_path / "postgres", port, fsync=False, binaries=services.BINARIES_OF_16)
+    with (
+        services.running(old, tmp_path / "postgres.log"),
+        serving(settings_for(postgres.url(port, "postgres"), tmp_path)) as api,
+    ):
+        response = api.client.get("/health/ready")
+    assert (response.status_code, response.json()["postgresql"]) == (503, "older than PostgreSQL 18")
 
 
 def test_payments_of_a_user(demo: Api) -> None:
