@@ -21,6 +21,7 @@ from fcgraph.api import answers, playground, rest
 from fcgraph.api import schema as api_schema
 from fcgraph.api.context import Doors
 from fcgraph.api.endpoint import GraphQLEndpoint
+from fcgraph.api.lane import Lane
 from fcgraph.api.reader import Reader
 from fcgraph.api.readiness import Probe
 from fcgraph.api.socket import GraphQLSocket
@@ -55,12 +56,7 @@ def create(settings: Settings) -> Application:
     """An application with these settings. Needs nothing to be there yet: PostgreSQL is connected to when asked for."""
     doors = Doors(
         settings=settings,
-        reader=Reader(
-            settings.database_url,
-            pool_max=settings.read_pool_max,
-            wait_seconds=settings.read_pool_wait_seconds,
-            statement_timeout_seconds=settings.read_statement_timeout_seconds,
-        ),
+        reader=_reader(settings),
         engine=db.make_engine(
             settings.database_url,
             name="api-write",
@@ -72,9 +68,12 @@ def create(settings: Settings) -> Application:
         threads=ThreadPoolExecutor(settings.write_threads_max, thread_name_prefix="api-write"),
     )
 
+    lane = Lane(_reader(settings))
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        await lane.close()
         await doors.reader.close()
         doors.threads.shutdown(wait=True, cancel_futures=True)
         doors.engine.dispose()
@@ -83,7 +82,7 @@ def create(settings: Settings) -> Application:
     app = Application(title="fcgraph", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.doors = doors
     app.state.probe = Probe(doors)
-    app.endpoint = GraphQLEndpoint(doors, schema, documents)
+    app.endpoint = GraphQLEndpoint(doors, schema, documents, lane)
     app.socket = GraphQLSocket(doors, schema, documents)
     app.include_router(rest.router)
     app.include_router(playground.router)
@@ -91,6 +90,15 @@ def create(settings: Settings) -> Application:
     app.exception_handler(FcgraphError)(_told)
     app.exception_handler(RequestValidationError)(_badly_asked)
     return app
+
+
+def _reader(settings: Settings) -> Reader:
+    return Reader(
+        settings.database_url,
+        pool_max=settings.read_pool_max,
+        wait_seconds=settings.read_pool_wait_seconds,
+        statement_timeout_seconds=settings.read_statement_timeout_seconds,
+    )
 
 
 async def _with_request_id(request: Request, call_next: Any) -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -127,6 +128,7 @@ class Documents:
         self._settings = settings
         self._schema: GraphQLSchema | None = None
         self._seen: OrderedDict[str, Prepared] = OrderedDict()
+        self._lock = Lock()  # the server's thread and the lane's both ask
         production = settings.fcgraph_env == "production"
         self._rules = (*RULES, NoSchemaIntrospectionCustomRule) if production else RULES
         self._hide_suggestions = production
@@ -142,10 +144,11 @@ class Documents:
 
     def prepare(self, text: str) -> Prepared:
         """Make a document ready. Raises GraphQLError when it is no GraphQL, LimitReached when it is too much."""
-        found = self._seen.get(text)
-        if found is not None:
-            self._seen.move_to_end(text)
-            return found
+        with self._lock:
+            found = self._seen.get(text)
+            if found is not None:
+                self._seen.move_to_end(text)
+                return found
         document = self._parse(text)
         limits.check_document(document, self._settings)
         errors = validate(
@@ -153,9 +156,10 @@ class Documents:
         )
         prepared = Prepared(document, errors)
         if len(text) <= TEXT_REMEMBERED_MAX:
-            self._seen[text] = prepared
-            if len(self._seen) > self._settings.documents_cached_max:
-                self._seen.popitem(last=False)
+            with self._lock:
+                self._seen[text] = prepared
+                if len(self._seen) > self._settings.documents_cached_max:
+                    self._seen.popitem(last=False)
         return prepared
 
     def admit(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Admitted:

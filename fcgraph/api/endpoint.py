@@ -5,6 +5,7 @@ than many an answer here.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from fcgraph.api import answers, bodies
 from fcgraph.api.context import Context, Doors
 from fcgraph.api.documents import Documents, NotAdmitted
 from fcgraph.api.fastpath import FastPath
+from fcgraph.api.lane import Lane
 from fcgraph.api.schema import FcgraphSchema
 from fcgraph.errors import BadInput, FcgraphError, LimitReached
 
@@ -30,8 +32,9 @@ logger = log.get(__name__)
 class GraphQLEndpoint:
     """Answers GraphQL requests over HTTP: by the fast path where it can, else by Strawberry."""
 
-    def __init__(self, doors: Doors, schema: FcgraphSchema, documents: Documents) -> None:
+    def __init__(self, doors: Doors, schema: FcgraphSchema, documents: Documents, lane: Lane) -> None:
         self._doors = doors
+        self._lane = lane
         self._schema = schema
         self._documents = documents
         self.fast_path = FastPath(documents.schema)
@@ -70,12 +73,12 @@ class GraphQLEndpoint:
                 raise BadInput("Subscriptions are served over websockets (graphql-transport-ws), not over POST")
             if kind == OperationType.MUTATION.value:
                 # Ended by the timeouts of the writes themselves: an answer given up here would hide what was done.
-                return await self._by_strawberry(request, context)
+                return await self._in_lane(request, request_id)
             async with asyncio.timeout(self._doors.settings.operation_timeout_seconds):
                 fast = await self.fast_path.answer(admitted, context)
                 if fast is not None:
                     return 200, fast
-                return await self._by_strawberry(request, context)
+                return await self._in_lane(request, request_id)
         except TimeoutError as e:
             limit = LimitReached(
                 f"The operation took longer than {self._doors.settings.operation_timeout_seconds:g} s"
@@ -90,6 +93,11 @@ class GraphQLEndpoint:
             with bound_contextvars(request_id=request_id):
                 answers.note([error])
             return _failure([error], request_id)
+
+    async def _in_lane(self, request: bodies.Request, request_id: str) -> tuple[int, bytes]:
+        return await self._lane.run(
+            lambda reader: self._by_strawberry(request, Context(replace(self._doors, reader=reader), request_id))
+        )
 
     async def _by_strawberry(self, request: bodies.Request, context: Context) -> tuple[int, bytes]:
         # The fast path logs nothing, so only here every line gets the request's id.

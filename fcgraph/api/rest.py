@@ -166,7 +166,7 @@ async def _user(context: Context, text: str) -> UUID:
     known_id = _uuid(text)
     if known_id is None:
         raise BadInput("user_id is not a UUID")
-    if await context.reader.row(users_sql.user(known_id, viewer=context.viewer)) is None:
+    if await context.reader.row(users_sql.users_by_ids([known_id], viewer=context.viewer)) is None:
         raise BadInput("There is no such user", code="NOT_FOUND")
     return known_id
 

@@ -25,14 +25,18 @@ JSON_OF_KIND = {
 }
 
 
+# The decimals of a row's currency. All currencies are few and read once per statement; a join would be paid per row.
+MINOR_UNITS = "((SELECT jsonb_object_agg(code, minor_units) FROM currency) -> {0}.currency)::int"
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field's SQL (`{0}` stands for the alias of its row), its kind, and the join it needs, if any."""
+    """A field's SQL (`{0}` stands for the alias of its row), its kind, and whether it needs the row's batch `b`."""
 
     sql: str
     kind: str
     nullable: bool = False
-    join: str | None = None
+    of_batch: bool = False
 
     def json(self, alias: str) -> str:
         """SQL of this field's JSON text."""
@@ -42,14 +46,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The fields of a GraphQL object that come from one row: GraphQL name -> column, or -> another object."""
+    """The fields of a GraphQL object that come from one row: GraphQL name -> column."""
 
     name: str
     columns: Mapping[str, Column]
 
-    def select(self, alias: str) -> str:
+    def select(self, alias: str, prefix: str = "") -> str:
         """Every column as a value, named by its GraphQL field, for readers that want values."""
-        return ", ".join(f'{c.sql.format(alias)} AS "{name}"' for name, c in self.columns.items())
+        return ", ".join(f'{c.sql.format(alias)} AS "{prefix}{name}"' for name, c in self.columns.items())
 
 
 USER = Shape(
@@ -67,13 +71,13 @@ PAYMENT = Shape(
         "transactionId": Column("{0}.transaction_id", "uuid"),
         "senderId": Column("{0}.sender_id", "uuid"),
         "receiverId": Column("{0}.receiver_id", "uuid"),
-        "amount": Column("round({0}.amount, c.minor_units)", "money", join="currency"),
+        "amount": Column(f"round({{0}}.amount, {MINOR_UNITS})", "money"),
         "currency": Column("{0}.currency", "code"),
         "timestamp": Column("{0}.timestamp", "instant"),
         "status": Column("{0}.status", "enum"),
         "isSuspicious": Column("{0}.is_suspicious", "bool"),
         "suspicions": Column("COALESCE({0}.suspicions, '{{}}')", "codes"),
-        "recordedAt": Column("b.recorded_at", "instant", join="batch"),
+        "recordedAt": Column("b.recorded_at", "instant", of_batch=True),
     },
 )
 
@@ -81,18 +85,28 @@ PAYMENT = Shape(
 SOURCE = Shape(
     "RecordSource",
     {
-        "kind": Column("b.kind", "code", join="batch"),
-        "importId": Column("b.import_id", "uuid", nullable=True, join="batch"),
+        "kind": Column("b.kind", "code", of_batch=True),
+        "importId": Column("b.import_id", "uuid", nullable=True, of_batch=True),
         "lineNumber": Column(
-            "CASE WHEN b.kind = 'CSV' THEN {0}.source_position END", "bigint", nullable=True, join="batch"
+            "CASE WHEN b.kind = 'CSV' THEN {0}.source_position END", "bigint", nullable=True, of_batch=True
         ),
-        "topic": Column("k.topic", "text", nullable=True, join="topic"),
+        "topic": Column("k.topic", "text", nullable=True, of_batch=True),
         "partition": Column(
-            "CASE WHEN b.kind = 'KAFKA' THEN {0}.source_partition END", "int", nullable=True, join="batch"
+            "CASE WHEN b.kind = 'KAFKA' THEN {0}.source_partition END", "int", nullable=True, of_batch=True
         ),
         "offset": Column(
-            "CASE WHEN b.kind = 'KAFKA' THEN {0}.source_position END", "bigint", nullable=True, join="batch"
+            "CASE WHEN b.kind = 'KAFKA' THEN {0}.source_position END", "bigint", nullable=True, of_batch=True
         ),
+    },
+)
+
+# A row of `history.revisions_sql`.
+REVISION = Shape(
+    "PaymentRevision",
+    {
+        "revision": Column("{0}.revision", "int"),
+        "status": Column("{0}.status", "enum"),
+        "recordedAt": Column("COALESCE({0}.changed_at, b.recorded_at)", "instant", of_batch=True),
     },
 )
 
@@ -109,18 +123,18 @@ DAILY_TOTAL = Shape(
     },
 )
 
-# In the order in which they must be joined to the payments `t`.
-JOINS = {
-    "currency": " JOIN currency c ON c.code = t.currency",
-    "batch": " JOIN intake_batches b ON b.batch_id = t.batch_id",
-    "topic": " LEFT JOIN kafka_topics k ON k.topic_ref = b.topic_ref",
-    "sender": " JOIN users s ON s.user_id = t.sender_id",
-    "receiver": " JOIN users r ON r.user_id = t.receiver_id",
-}
-EVERY_VALUE = frozenset({"currency", "batch", "topic"})
+# A row of `totals.sums_sql`.
+CURRENCY_TOTAL = Shape(
+    "CurrencyTotal",
+    {
+        "currency": Column("{0}.currency", "code"),
+        "totalSent": Column("{0}.total_sent", "money"),
+        "totalReceived": Column("{0}.total_received", "money"),
+        "sentCount": Column("{0}.sent_count", "int"),
+        "receivedCount": Column("{0}.received_count", "int"),
+    },
+)
 
-
-def joins_sql(names: frozenset[str]) -> str:
-    """The joins with these names, each after those it needs."""
-    wanted = names | {"batch"} if "topic" in names else names
-    return "".join(sql for name, sql in JOINS.items() if name in wanted)
+# A row's batch and its topic, for columns of the batch: joined to many rows, or looked up for one.
+BATCH = "intake_batches b LEFT JOIN kafka_topics k ON k.topic_ref = b.topic_ref"
+BATCH_JOIN = f" JOIN ({BATCH}) ON b.batch_id = t.batch_id"

@@ -77,6 +77,21 @@ def write_cursor(kind: str, *key: object) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([kind, *parts])).rstrip(b"=").decode()
 
 
+CURSOR_PART = {
+    "text": "to_json({0})::text",
+    "bigint": "{0}::text",
+    "uuid": "'\"' || {0}::text || '\"'",
+    "timestamptz": "(extract(epoch FROM {0}) * 1000000)::bigint::text",
+}
+
+
+def cursor_sql(kind: str, key: Sequence[tuple[str, str]]) -> str:
+    """SQL of the text that `write_cursor` writes; each part of the key is SQL and its type."""
+    parts = " || ',' || ".join(CURSOR_PART[t].format(sql) for sql, t in key)
+    encoded = f"encode(convert_to('[\"{kind}\",' || {parts} || ']', 'UTF8'), 'base64')"
+    return f"translate({encoded}, E'+/=\\n', '-_')"  # PostgreSQL breaks base64 into lines
+
+
 def read_cursor(kind: str, cursor: str, types: Sequence[str]) -> list[object]:
     """The sort key inside a cursor of the list `kind`. Raises BadInput INVALID_CURSOR for anything else."""
     broken = BadInput("The cursor is not one of this list", code="INVALID_CURSOR")
@@ -130,8 +145,8 @@ class Order:
     columns: tuple[tuple[str, str], ...]
     descending: bool
 
-    def seek(self, values: Values, page: PageAsked) -> tuple[list[str], str]:
-        """Conditions that start the page at its cursors, and `ORDER BY … LIMIT size + 1`."""
+    def seek(self, values: Values, page: PageAsked, rows: int | None = None) -> tuple[list[str], str]:
+        """Conditions that start the page at its cursors, and `ORDER BY … LIMIT` that many rows, or size + 1."""
         types = [t for _, t in self.columns]
         row = f"({', '.join(c for c, _ in self.columns)})"
         conditions = []
@@ -145,4 +160,4 @@ class Order:
                 conditions.append(f"{row} {operator} ({places})")
         direction = "DESC" if self.descending != page.backwards else "ASC"
         order = ", ".join(f"{c} {direction}" for c, _ in self.columns)
-        return conditions, f" ORDER BY {order} LIMIT {page.size + 1}"
+        return conditions, f" ORDER BY {order} LIMIT {page.size + 1 if rows is None else rows}"

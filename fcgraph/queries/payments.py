@@ -12,7 +12,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from fcgraph.errors import BadInput
-from fcgraph.queries.columns import EVERY_VALUE, PAYMENT, SOURCE, joins_sql
+from fcgraph.queries.columns import BATCH_JOIN, PAYMENT, SOURCE
 from fcgraph.queries.pages import PageAsked, read_cursor, write_cursor
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.totals import range_end_sql, range_start_sql
@@ -24,11 +24,7 @@ KEY = "(timestamp, transaction_id)"
 UUID_MAX = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 UUID_MIN = "00000000-0000-0000-0000-000000000000"
 # What a reader of values gets of each payment; names as in GraphQL, the source's behind `source_`.
-VALUES_SQL = (
-    PAYMENT.select("t")
-    + ", "
-    + ", ".join(f'{c.sql.format("t")} AS "source_{name}"' for name, c in SOURCE.columns.items())
-)
+VALUES_SQL = f"{PAYMENT.select('t')}, {SOURCE.select('t', 'source_')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +135,21 @@ def _branches(asked: PaymentsAsked, owner: Owner) -> list[list[str]]:
     return [sent, [*received, f"sender_id <> {owner.user}"]]  # a payment to oneself is in the first already
 
 
-def page_sql(values: Values, asked: PaymentsAsked, page: PageAsked, owner: Owner, *, zone: str, viewer: Viewer) -> str:
-    """The SELECT of a page's `size + 1` whole rows of transactions, ordered; to be used as a FROM item."""
+def page_sql(
+    values: Values,
+    asked: PaymentsAsked,
+    page: PageAsked,
+    owner: Owner,
+    *,
+    zone: str,
+    viewer: Viewer,
+    rows: int | None = None,
+) -> str:
+    """The SELECT of a page's whole rows of transactions (that many, or size + 1), ordered; for use in FROM."""
     conditions = _span(values, asked, page, owner, zone) + _conditions(values, asked, owner, viewer)
     direction = "ASC" if page.backwards else "DESC"
-    tail = f" ORDER BY timestamp {direction}, transaction_id {direction} LIMIT {page.size + 1}"
+    limit = page.size + 1 if rows is None else rows
+    tail = f" ORDER BY timestamp {direction}, transaction_id {direction} LIMIT {limit}"
     selects = []
     for parties in _branches(asked, owner):
         where = " AND ".join([*parties, *conditions])
@@ -163,23 +169,14 @@ def count_sql(values: Values, asked: PaymentsAsked, owner: Owner, *, zone: str, 
     return " + ".join(counts)
 
 
-def payments(
-    asked: PaymentsAsked,
-    page: PageAsked,
-    *,
-    user_id: UUID | None,
-    zone: str,
-    viewer: Viewer,
-    select: str = VALUES_SQL,
-    joins: frozenset[str] = EVERY_VALUE,
-) -> Statement:
-    """A page of everybody's payments or of one user's. `select` says what of each row `t` (and of its joins)."""
+def payments(asked: PaymentsAsked, page: PageAsked, *, user_id: UUID | None, zone: str, viewer: Viewer) -> Statement:
+    """A page of everybody's payments or of one user's, as values."""
     values = Values()
     owner = Owner(values.add(user_id, "uuid")) if user_id is not None else Owner()
     rows = page_sql(values, asked, page, owner, zone=zone, viewer=viewer)
     direction = "ASC" if page.backwards else "DESC"
     order = f" ORDER BY t.timestamp {direction}, t.transaction_id {direction}"
-    return Statement(f"SELECT {select} FROM ({rows}) t{joins_sql(joins)}{order}", values.items)
+    return Statement(f"SELECT {VALUES_SQL} FROM ({rows}) t{BATCH_JOIN}{order}", values.items)
 
 
 def payments_count(asked: PaymentsAsked, *, user_id: UUID | None, zone: str, viewer: Viewer) -> Statement:
@@ -219,7 +216,7 @@ def payments_of_many(
     rows = page_sql(values, asked, page, owner, zone=zone, viewer=viewer)
     direction = "ASC" if page.backwards else "DESC"
     return Statement(
-        f"SELECT o.n, {VALUES_SQL} FROM {source} CROSS JOIN LATERAL ({rows}) t{joins_sql(EVERY_VALUE)}"
+        f"SELECT o.n, {VALUES_SQL} FROM {source} CROSS JOIN LATERAL ({rows}) t{BATCH_JOIN}"
         f" ORDER BY o.n, t.timestamp {direction}, t.transaction_id {direction}",
         values.items,
     )
@@ -233,13 +230,17 @@ def payments_count_of_many(keys: Sequence[Drill], asked: PaymentsAsked, *, zone:
     return Statement(f"SELECT o.n, {counted} AS count FROM {source}", values.items)
 
 
-def payment(
-    transaction_id: UUID, *, viewer: Viewer, select: str = VALUES_SQL, joins: frozenset[str] = EVERY_VALUE
-) -> Statement:
-    """One payment by its id, or no row."""
-    values = Values()
+def payment_from_sql(values: Values, transaction_id: UUID, viewer: Viewer) -> str:
+    """What follows FROM for one payment `t` by its id."""
     where = [f"t.transaction_id = {values.add(transaction_id, 'uuid')}"]
     if viewer.user_id is not None:
         place = values.add(viewer.user_id, "uuid")
         where.append(f"(t.sender_id = {place} OR t.receiver_id = {place})")
-    return Statement(f"SELECT {select} FROM transactions t{joins_sql(joins)} WHERE {' AND '.join(where)}", values.items)
+    return f"transactions t WHERE {' AND '.join(where)}"
+
+
+def payment(transaction_id: UUID, *, viewer: Viewer) -> Statement:
+    """One payment by its id as values, or no row."""
+    values = Values()
+    found = payment_from_sql(values, transaction_id, viewer)
+    return Statement(f"SELECT {VALUES_SQL} FROM (SELECT * FROM {found}) t{BATCH_JOIN}", values.items)

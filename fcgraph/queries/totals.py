@@ -13,12 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from fcgraph.errors import BadInput
-from fcgraph.queries.columns import DAILY_TOTAL
+from fcgraph.queries.columns import DAILY_TOTAL, MINOR_UNITS
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
 # Codes in the order of their bytes: the same lines are the same file in a database of any collation.
 BYTE_ORDER = 'COLLATE "C"'
+WATERMARK = "(SELECT last FROM intake_watermark)"
 
 
 def range_start_sql(day: str, zone: str) -> str:
@@ -37,7 +38,7 @@ def daily_totals_sql(
     end: str,
     zone: str,
     statuses: str,
-    user_ids: str | None = None,
+    party: str | None = None,
     currency: str | None = None,
     ordered: bool = True,
 ) -> str:
@@ -48,7 +49,8 @@ def daily_totals_sql(
 
     Every argument is a SQL expression that stands for the value: a driver's own placeholder with a cast
     (`"%(start)s::date"` for psycopg2, `"$1::date"` for asyncpg). `statuses` is a text[] of stored (lower case)
-    statuses; `user_ids` a uuid[] (None: every user); `currency` a text that may be NULL (None: every currency).
+    statuses; `currency` a text that may be NULL (None: every currency). `party` is a condition on whose totals are
+    wanted, in which `{0}` stands for the party's id (`"{0} = $5::uuid"`; None: every user).
     The text has no per cent sign, so that psycopg2 can fill it in; for COPY use
     `cursor.mogrify(daily_totals_sql(...), parameters)` inside `COPY (...) TO STDOUT`.
 
@@ -56,32 +58,31 @@ def daily_totals_sql(
     the sum received over all users.
     """
 
-    def side(party: str, sent: str, received: str) -> str:
+    def side(column: str, sent: str, received: str) -> str:
         where = [
             f"timestamp >= {range_start_sql(start, zone)}",
             f"timestamp < {range_end_sql(end, zone)}",
             f"status = ANY({statuses})",
         ]
-        if user_ids is not None:
-            where.append(f"{party} = ANY({user_ids})")
+        if party is not None:
+            where.append(party.format(column))
         if currency is not None:
             where.append(f"({currency} IS NULL OR currency = {currency})")
         return (
-            f"SELECT {party} AS user_id, (timestamp AT TIME ZONE {zone})::date AS day,"
-            f" currency {BYTE_ORDER} AS currency,"
-            f" {sent.format('sum(amount)', 'count(*)')}, {received.format('sum(amount)', 'count(*)')}"
-            f" FROM transactions WHERE {' AND '.join(where)} GROUP BY 1, 2, 3"
+            f"SELECT {column} AS user_id, (timestamp AT TIME ZONE {zone})::date AS day,"
+            f" currency {BYTE_ORDER} AS currency, {sent} AS sent, {received} AS received"
+            f" FROM transactions WHERE {' AND '.join(where)}"
         )
 
-    sent = side("sender_id", "{0} AS sent, {1} AS sent_count", "0 AS received, 0 AS received_count")
-    received = side("receiver_id", "0, 0", "{0}, {1}")
+    sent = side("sender_id", "amount", "NULL::numeric")
+    received = side("receiver_id", "NULL::numeric", "amount")
+    minor_units = MINOR_UNITS.format("m")
     return (
         "SELECT m.user_id, m.day, m.currency,"
-        " round(sum(m.sent), c.minor_units) AS total_sent,"
-        " round(sum(m.received), c.minor_units) AS total_received,"
-        " sum(m.sent_count)::bigint AS sent_count, sum(m.received_count)::bigint AS received_count"
-        f" FROM ({sent} UNION ALL {received}) m JOIN currency c ON c.code = m.currency"
-        " GROUP BY m.user_id, m.day, m.currency, c.minor_units"
+        f" round(COALESCE(sum(m.sent), 0), {minor_units}) AS total_sent,"
+        f" round(COALESCE(sum(m.received), 0), {minor_units}) AS total_received,"
+        " count(m.sent) AS sent_count, count(m.received) AS received_count"
+        f" FROM ({sent} UNION ALL {received}) m GROUP BY m.user_id, m.day, m.currency"
         + (" ORDER BY m.user_id, m.day, m.currency" if ordered else "")
     )
 
@@ -107,28 +108,35 @@ class TotalsAsked:
             )
 
 
-def daily_totals(
-    asked: TotalsAsked, *, zone: str, viewer: Viewer, rows_max: int, select: str | None = None
-) -> Statement:
-    """Daily totals and, from the same snapshot, the watermark: columns `watermark`, then of each total row `t`.
+def totals_sql(values: Values, asked: TotalsAsked, *, zone: str, viewer: Viewer, owner: str | None = None) -> str:
+    """The SELECT of the daily totals asked for: of the users asked for, or of one `owner` (SQL)."""
+    parties = []
+    if owner is not None:
+        parties.append(f"{{0}} = {owner}")
+    if asked.user_ids is not None:
+        parties.append(f"{{0}} = ANY({values.add(list(asked.user_ids), 'uuid[]')})")
+    if viewer.user_id is not None:
+        parties.append(f"{{0}} = {values.add(viewer.user_id, 'uuid')}")
+    return daily_totals_sql(
+        start=values.add(asked.start, "date"),
+        end=values.add(asked.end, "date"),
+        zone=values.add(zone, "text"),
+        statuses=values.add(list(asked.statuses), "text[]"),
+        party=" AND ".join(parties) or None,
+        currency=values.add(asked.currency, "text") if asked.currency is not None else None,
+    )
+
+
+def daily_totals(asked: TotalsAsked, *, zone: str, viewer: Viewer, rows_max: int) -> Statement:
+    """Daily totals and, from the same snapshot, the watermark: columns `watermark`, then the values of each total.
 
     There is always a row; without totals its other columns are NULL. At most `rows_max + 1` rows: whoever gets that
     many must refuse (see `check_rows`).
     """
     values = Values()
-    user_ids = asked.user_ids
-    if viewer.user_id is not None:
-        user_ids = (viewer.user_id,) if user_ids is None or viewer.user_id in user_ids else ()
-    totals = daily_totals_sql(
-        start=values.add(asked.start, "date"),
-        end=values.add(asked.end, "date"),
-        zone=values.add(zone, "text"),
-        statuses=values.add(list(asked.statuses), "text[]"),
-        user_ids=values.add(list(user_ids), "uuid[]") if user_ids is not None else None,
-        currency=values.add(asked.currency, "text") if asked.currency is not None else None,
-    )
+    totals = totals_sql(values, asked, zone=zone, viewer=viewer)
     return Statement(
-        f"SELECT w.last AS watermark, {select or DAILY_TOTAL.select('t')} FROM intake_watermark w"
+        f"SELECT {WATERMARK} AS watermark, {DAILY_TOTAL.select('t')} FROM (SELECT) one"
         f" LEFT JOIN ({totals} LIMIT {rows_max + 1}) t ON true ORDER BY t.user_id, t.day, t.currency",
         values.items,
     )
@@ -154,8 +162,16 @@ class CurrencySum:
     received_count: int
 
 
+def sums_sql(rows: str) -> str:
+    """A SELECT that adds up daily totals (a FROM item) per currency, for whom PostgreSQL writes the answer."""
+    return (
+        "SELECT currency, sum(total_sent) AS total_sent, sum(total_received) AS total_received,"
+        f" sum(sent_count) AS sent_count, sum(received_count) AS received_count FROM {rows} GROUP BY currency"
+    )
+
+
 def summary_of(rows: Iterable[Any]) -> list[CurrencySum]:
-    """Add up rows (with the columns of `columns.DAILY_TOTAL`) per currency, exactly; ordered by currency."""
+    """The same for rows that were read (with the columns of `columns.DAILY_TOTAL`); ordered by currency."""
     found: dict[str, CurrencySum] = {}
     for row in rows:
         currency = row["currency"]

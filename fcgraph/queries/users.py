@@ -25,11 +25,10 @@ def _visible(values: Values, viewer: Viewer) -> list[str]:
     ]
 
 
-def user(user_id: UUID, *, viewer: Viewer, select: str = "") -> Statement:
-    """One user by his id, or no row. `select` says what of the row `u`."""
-    values = Values()
+def user_from_sql(values: Values, user_id: UUID, viewer: Viewer) -> str:
+    """What follows FROM for one user `u` by his id."""
     where = [f"u.user_id = {values.add(user_id, 'uuid')}", *_visible(values, viewer)]
-    return Statement(f"SELECT {select or USER.select('u')} FROM users u WHERE {' AND '.join(where)}", values.items)
+    return f"users u WHERE {' AND '.join(where)}"
 
 
 def users_by_ids(user_ids: Sequence[UUID], *, viewer: Viewer) -> Statement:
@@ -47,21 +46,33 @@ def _searched(values: Values, search: str | None, viewer: Viewer) -> list[str]:
     return where
 
 
-def users(search: str | None, page: PageAsked, *, viewer: Viewer, select: str = "") -> Statement:
-    """A page of users by name; `search` is any part of the name, in any case. `select` says what of the row `u`."""
-    values = Values()
+def page_sql(values: Values, search: str | None, page: PageAsked, *, viewer: Viewer, rows: int | None = None) -> str:
+    """The SELECT of a page's whole rows of users (that many, or size + 1), ordered; for use in FROM."""
     where = _searched(values, search, viewer)
-    seek, tail = USERS_ORDER.seek(values, page)
+    seek, tail = USERS_ORDER.seek(values, page, rows)
     condition = " AND ".join(where + seek)
-    sql = f"SELECT {select or USER.select('u')} FROM users u{' WHERE ' + condition if condition else ''}{tail}"
+    return f"SELECT u.* FROM users u{' WHERE ' + condition if condition else ''}{tail}"
+
+
+def users(search: str | None, page: PageAsked, *, viewer: Viewer) -> Statement:
+    """A page of users by name, as values; `search` is any part of the name, in any case."""
+    values = Values()
+    rows = page_sql(values, search, page, viewer=viewer)
+    direction = "DESC" if page.backwards else "ASC"
+    sql = f"SELECT {USER.select('u')} FROM ({rows}) u ORDER BY u.name {direction}, u.user_id {direction}"
     return Statement(sql, values.items)
 
 
-def users_count(search: str | None, *, viewer: Viewer) -> Statement:
-    """How many users the whole list has."""
-    values = Values()
+def count_sql(values: Values, search: str | None, viewer: Viewer) -> str:
+    """An expression: how many users the whole list has."""
     condition = " AND ".join(_searched(values, search, viewer))
-    return Statement(f"SELECT count(*) FROM users u{' WHERE ' + condition if condition else ''}", values.items)
+    return f"(SELECT count(*) FROM users u{' WHERE ' + condition if condition else ''})"
+
+
+def users_count(search: str | None, *, viewer: Viewer) -> Statement:
+    """How many users the whole list has: one row, one column."""
+    values = Values()
+    return Statement(f"SELECT {count_sql(values, search, viewer)}", values.items)
 
 
 def currencies() -> Statement:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from graphql import (
     GraphQLEnumType,
@@ -20,6 +22,9 @@ from graphql import (
     is_leaf_type,
 )
 
+from fcgraph.queries.pages import write_cursor
+from fcgraph.queries.payments import cursor_of
+from fcgraph.queries.users import USERS_ORDER
 from tests.api.cases import ALICE, BOB, ZOE, user
 
 DEPTH_MAX = 5
@@ -35,6 +40,12 @@ VALUES: dict[str, tuple[object, ...]] = {
     "Boolean": (True, False),
     "Int": (0, 1, 2, 7, 30),
 }
+
+MOMENTS = ("2024-03-01T00:00Z", "2025-05-10T08:15Z", "2025-07-01T00:00Z")
+CURSORS = (
+    [cursor_of(datetime.fromisoformat(at), UUID(ALICE)) for at in MOMENTS],
+    [write_cursor(USERS_ORDER.kind, name, UUID(user(n))) for n, name in ((2, "Bob"), (5, "Eve"), (0, ""))],
+)
 
 
 @dataclass
@@ -132,11 +143,15 @@ class OperationMaker:
 
     def _arguments(self, draft: _Draft, definition: GraphQLField) -> list[str]:
         rnd, written = draft.rnd, []
+        backwards = rnd.random() < 0.3
+        cursors = CURSORS[str(get_named_type(definition.type)) == "UserConnection"]
         for name, argument in definition.args.items():
             required = isinstance(argument.type, GraphQLNonNull) and argument.default_value is Undefined
-            if name in ("after", "before", "last") or not (required or rnd.random() < 0.4):
+            # Never first and last together, which is refused.
+            paging = {"first": backwards is False, "last": backwards, "after": 0.2, "before": 0.2}
+            if not required and rnd.random() >= 0.4 * paging.get(name, 1):
                 continue
-            value = self._value(rnd, argument.type)
+            value = rnd.choice(cursors) if name in ("after", "before") else self._value(rnd, argument.type)
             if rnd.random() < 0.4:
                 variable = f"v{len(draft.variables)}"
                 draft.variables[variable] = value

@@ -1,8 +1,9 @@
 """The fast path: queries whose every root field SQL can answer are written by PostgreSQL as JSON and passed through.
 
 Strawberry stays the schema, the validator, the error path, and answers whatever is not known here. Both paths use the
-statements of `fcgraph.queries` and give the same bytes. `selection` is what is asked, `rows` how SQL writes a row,
-`connections` and `totals` what stands around the rows, `plans` what each root field does.
+SQL of `fcgraph.queries` and give the same bytes. A root field is one statement with one text as its result:
+`selection` is what is asked, `objects` writes what comes from a row and what lies inside it, `connections` and `totals`
+what stands around rows, `plans` the statement.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from graphql import GraphQLObjectType, GraphQLSchema, OperationType
 
 from fcgraph.api.context import Context
 from fcgraph.api.documents import Admitted
-from fcgraph.api.fastpath.plans import Run, plan
-from fcgraph.api.fastpath.rows import NotFast, key_text
+from fcgraph.api.fastpath.plans import ROOTS, Root
 from fcgraph.api.fastpath.selection import condition_names, select
-from fcgraph.errors import BadInput
+from fcgraph.api.fastpath.text import NotFast
+from fcgraph.errors import BadInput, LimitReached
+from fcgraph.queries import Statement
 
 PLANS_MAX = 16  # per document: one for each combination of the conditions of @include and @skip
 CONDITION_NAMES = "condition names"
 
-Plan = list[tuple[bytes, Run]]
+Plan = list[tuple[bytes, Root | bytes]]  # keys, and what answers them: a root field, or bytes that are known
 
 
 class FastPath:
@@ -33,30 +35,45 @@ class FastPath:
 
         Raises Unavailable, and LimitReached when a statement takes too long.
         """
-        values = admitted.values
-        found = self._plan(admitted)
-        if found is None:
+        key = self._plan_key(admitted)
+        plans = admitted.prepared.plans
+        if key not in plans:
+            made = self._make(admitted)
+            if len(plans) < PLANS_MAX:
+                plans[key] = made
+        else:
+            made = plans[key]
+        if made is None:
             return None
         try:
-            parts = [key + await run(context, values) for key, run in found]
-        except (BadInput, NotFast):
+            answers = [(k, a if isinstance(a, bytes) else a.statement(context, admitted.values)) for k, a in made]
+        except NotFast:
+            plans[key] = None
             return None
+        except (BadInput, LimitReached):
+            return None
+        parts = []
+        for name, answer in answers:
+            text = await self._run(answer, context) if isinstance(answer, Statement) else answer
+            if text is None:
+                return None
+            parts.append(name + text)
         return b'{"data":{' + b",".join(parts) + b"}}"
 
-    def _plan(self, admitted: Admitted) -> Plan | None:
+    async def _run(self, statement: Statement, context: Context) -> bytes | None:
+        row = await context.reader.row(statement)
+        if row is None:
+            return b"null"
+        # NULL: more than an answer may have; Strawberry says of what.
+        found: str | None = row[0]
+        return found.encode() if found is not None else None
+
+    def _plan_key(self, admitted: Admitted) -> tuple[object, ...]:
         prepared, operation, values = admitted
-        plans = prepared.plans
-        names = plans.get(CONDITION_NAMES)
+        names = prepared.plans.get(CONDITION_NAMES)
         if names is None:
-            names = plans[CONDITION_NAMES] = condition_names(prepared)
-        key = (id(operation), *(values.coerced.get(name) for name in names))
-        if key in plans:
-            known: Plan | None = plans[key]
-            return known
-        made = self._make(admitted)
-        if len(plans) < PLANS_MAX:
-            plans[key] = made
-        return made
+            names = prepared.plans[CONDITION_NAMES] = condition_names(prepared)
+        return (id(operation), *[values.coerced.get(name) for name in names])
 
     def _make(self, admitted: Admitted) -> Plan | None:
         prepared, operation, values = admitted
@@ -64,8 +81,13 @@ class FastPath:
             return None
         root = self._schema.query_type
         assert isinstance(root, GraphQLObjectType)
-        fields = select([operation.selection_set], root, prepared.fragments, values.coerced)
-        try:
-            return [(key_text(field.key).encode(), plan(field)) for field in fields]
-        except NotFast:
-            return None
+        plan: Plan = []
+        for field in select([operation.selection_set], root, prepared.fragments, values.coerced):
+            key = f'"{field.key}":'.encode()
+            if field.name == "__typename":
+                plan.append((key, f'"{root.name}"'.encode()))
+            elif field.name in ROOTS:
+                plan.append((key, Root(field)))
+            else:
+                return None
+        return plan

@@ -1,127 +1,103 @@
-"""Connections of payments and users: the rows come as JSON text, the page around them is put together here."""
+"""A connection as SQL: the page's rows, and what stands around them, become one JSON text."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from fcgraph.api.fastpath.rows import NotFast, key_text, object_sql, text
 from fcgraph.api.fastpath.selection import Selected
-from fcgraph.queries.columns import Shape
-from fcgraph.queries.pages import Kept
-
-Row = Any
-Count = Callable[[], Awaitable[int]]
-Write = Callable[[Kept, int | None], bytes]
+from fcgraph.api.fastpath.text import NotFast, constant, joined, list_of, object_of
+from fcgraph.queries.pages import PageAsked, cursor_sql
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """What distinguishes one kind of connection: its rows, their alias in SQL, and the sort key of its cursors."""
+class Rows:
+    """What a connection is of: SQL of its rows under `alias`, of their sort key, their count, and of one row's JSON."""
 
-    shape: Shape
     alias: str
-    key: tuple[str, ...]
-    cursor_of: Callable[[Row], str]
+    kind: str
+    key: tuple[tuple[str, str], ...]
+    descending: bool
+    page: Callable[[int], str]
+    count: Callable[[], str]
+    node: Callable[[Selected], str]
 
-
-class ConnectionPlan:
-    """How to write a connection: what to select of each row, and how the parts become the answer."""
-
-    def __init__(self, spec: Spec, fields: list[Selected]) -> None:
-        self._spec = spec
-        self.joins: set[str] = set()
-        self._columns: list[str] = []
-        self.needs_count = False
-        self.needs_rows = False
-        self._needs_cursors = False
-        self._parts = [(key_text(f.key).encode(), self._part(f)) for f in fields]
-        if self._needs_cursors:
-            self._columns += spec.key
+    def order(self, descending: bool) -> str:
+        """ORDER BY for the list's order, or against it."""
+        return ", ".join(f"{sql} {'DESC' if descending else 'ASC'}" for sql, _ in self.key)
 
     @property
-    def select(self) -> str:
-        """What of each row."""
-        return ", ".join(self._columns) or "1"
+    def cursor(self) -> str:
+        """SQL of a row's cursor."""
+        return cursor_sql(self.kind, self.key)
 
-    def write(self, kept: Kept, count: int | None) -> bytes:
-        """The answer's bytes."""
-        return b"{" + b",".join(key + write(kept, count) for key, write in self._parts) + b"}"
 
-    def _part(self, field: Selected) -> Write:
+def connection_sql(fields: list[Selected], page: PageAsked, rows: Rows) -> str:
+    """An expression: the JSON text of the connection. Raises NotFast."""
+    further = any(_looks_further(child, page) for f in fields if f.name == "pageInfo" for child in f.children)
+    writer = _Writer(page, rows, f"{rows.alias}.n <= {page.size}" if further else "")
+    members = object_of([(f.key, writer.member(f)) for f in fields])
+    if further:
+        # The row behind the page says whether there are more.
+        read = rows.order(rows.descending != page.backwards)
+        source = (
+            f"SELECT {rows.alias}.*, row_number() OVER (ORDER BY {read}) AS n, count(*) OVER () AS total"
+            f" FROM ({rows.page(page.size + 1)}) {rows.alias}"
+        )
+    elif any(f.name in ("nodes", "edges") for f in fields):
+        source = rows.page(page.size)
+    else:
+        return f"({members})"
+    return f"(SELECT {members} FROM ({source}) {rows.alias})"
+
+
+def _looks_further(field: Selected, page: PageAsked) -> bool:
+    """Whether a field of PageInfo needs the page's rows and the one behind it."""
+    more = "hasPreviousPage" if page.backwards else "hasNextPage"
+    return field.name in (more, "startCursor", "endCursor")
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes the members of one connection."""
+
+    page: PageAsked
+    rows: Rows
+    of_page: str  # which of the rows that are read belong to the page; empty when all do
+
+    def member(self, field: Selected) -> str:
         if field.name == "__typename":
-            name = text(field.parent.name)
-            return lambda kept, count: name
+            return constant(f'"{field.parent.name}"')
         if field.name == "totalCount":
-            self.needs_count = True
-            return lambda kept, count: text(count)
-        self.needs_rows = True
+            return f"({self.rows.count()})::text"
         if field.name == "nodes":
-            return self._nodes(field)
+            return self._list(self.rows.node(field))
         if field.name == "edges":
-            return self._edges(field)
+            return self._list(object_of([(c.key, self._edge(c)) for c in field.children]))
         if field.name == "pageInfo":
-            return self._page_info(field)
+            return object_of([(c.key, self._page_info(c)) for c in field.children])
         raise NotFast
 
-    def _node_column(self, field: Selected) -> int:
-        self._columns.append(object_sql(self._spec.shape, field.children, self._spec.alias, self.joins))
-        return len(self._columns) - 1
+    def _list(self, item: str) -> str:
+        return list_of(item, self.rows.order(self.rows.descending), self.of_page)
 
-    def _nodes(self, field: Selected) -> Write:
-        n = self._node_column(field)
+    def _edge(self, field: Selected) -> str:
+        if field.name == "__typename":
+            return constant(f'"{field.parent.name}"')
+        if field.name == "cursor":
+            return joined(["'\"'", self.rows.cursor, "'\"'"])
+        return self.rows.node(field)
 
-        def write(kept: Kept, count: int | None) -> bytes:
-            return ("[" + ",".join([row[n] for row in kept.rows]) + "]").encode()  # type: ignore[index] # records
-
-        return write
-
-    def _edges(self, field: Selected) -> Write:
-        members: list[tuple[str, Callable[[Row], str]]] = []
-        for child in field.children:
-            members.append((key_text(child.key), self._edge_member(child)))
-
-        def write(kept: Kept, count: int | None) -> bytes:
-            edges = ["{" + ",".join([key + member(row) for key, member in members]) + "}" for row in kept.rows]
-            return ("[" + ",".join(edges) + "]").encode()
-
-        return write
-
-    def _edge_member(self, child: Selected) -> Callable[[Row], str]:
-        if child.name == "__typename":
-            name = f'"{child.parent.name}"'
-            return lambda row: name
-        if child.name == "cursor":
-            self._needs_cursors = True
-            cursor_of = self._spec.cursor_of
-            return lambda row: f'"{cursor_of(row)}"'
-        n = self._node_column(child)
-
-        def node(row: Row) -> str:
-            found: str = row[n]
-            return found
-
-        return node
-
-    def _page_info(self, field: Selected) -> Write:
-        members: list[tuple[bytes, Callable[[Kept], bytes]]] = []
-        for child in field.children:
-            members.append((key_text(child.key).encode(), self._page_info_member(child)))
-
-        def write(kept: Kept, count: int | None) -> bytes:
-            return b"{" + b",".join([key + member(kept) for key, member in members]) + b"}"
-
-        return write
-
-    def _page_info_member(self, child: Selected) -> Callable[[Kept], bytes]:
-        cursor_of = self._spec.cursor_of
-        if child.name == "hasNextPage":
-            return lambda kept: text(kept.has_next)
-        if child.name == "hasPreviousPage":
-            return lambda kept: text(kept.has_previous)
-        if child.name == "__typename":
-            return lambda kept: b'"PageInfo"'
-        self._needs_cursors = True
-        place = 0 if child.name == "startCursor" else -1
-        return lambda kept: text(cursor_of(kept.rows[place]) if kept.rows else None)
+    def _page_info(self, field: Selected) -> str:
+        if field.name == "__typename":
+            return constant('"PageInfo"')
+        size, backwards = self.page.size, self.page.backwards
+        if field.name in ("hasNextPage", "hasPreviousPage"):
+            if _looks_further(field, self.page):
+                return f"(count(*) > {size})::text"
+            other = self.page.before if backwards else self.page.after
+            return constant("false" if other is None else "true")
+        n, total = f"{self.rows.alias}.n", f"{self.rows.alias}.total"
+        read_first = (field.name == "startCursor") is not backwards
+        place = f"{n} = 1 AND {size} > 0" if read_first else f"{n} = LEAST({total}, {size})"
+        return f"COALESCE('\"' || max({self.rows.cursor}) FILTER (WHERE {place}) || '\"', 'null')"

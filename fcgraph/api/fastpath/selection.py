@@ -14,11 +14,8 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLObjectType,
     InlineFragmentNode,
-    ListValueNode,
-    ObjectValueNode,
     SelectionNode,
     SelectionSetNode,
-    ValueNode,
     VariableNode,
     get_named_type,
 )
@@ -95,25 +92,6 @@ def _if_of(directive: DirectiveNode) -> VariableNode | BooleanValueNode:
     value = directive.arguments[0].value
     assert isinstance(value, VariableNode | BooleanValueNode), "the document is valid"
     return value
-
-
-def variable_names(field: FieldNode) -> tuple[str, ...]:
-    """The variables in a field's arguments."""
-    found: set[str] = set()
-
-    def walk(value: ValueNode) -> None:
-        if isinstance(value, VariableNode):
-            found.add(value.name.value)
-        elif isinstance(value, ListValueNode):
-            for item in value.values:
-                walk(item)
-        elif isinstance(value, ObjectValueNode):
-            for member in value.fields:
-                walk(member.value)
-
-    for argument in field.arguments or ():
-        walk(argument.value)
-    return tuple(sorted(found))
 
 
 def condition_names(prepared: Prepared) -> tuple[str, ...]:

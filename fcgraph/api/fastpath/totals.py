@@ -1,81 +1,57 @@
-"""Daily totals: rows as JSON text, the basis and the sums per currency around them."""
+"""Daily totals as SQL: the rows, the basis and the sums per currency become one JSON text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-from fcgraph.api.fastpath.rows import NotFast, key_text, object_sql, text
+import orjson
+
 from fcgraph.api.fastpath.selection import Selected
-from fcgraph.api.scalars import write_decimal
-from fcgraph.queries.columns import DAILY_TOTAL
-from fcgraph.queries.totals import CurrencySum, TotalsAsked, summary_of
+from fcgraph.api.fastpath.text import NotFast, constant, joined, list_of, object_of
+from fcgraph.queries.columns import CURRENCY_TOTAL
+from fcgraph.queries.totals import WATERMARK, TotalsAsked, sums_sql
 
-Row = Any
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the statement gave: rows with `select`'s columns, and the watermark they were seen at."""
-
-    asked: TotalsAsked
-    zone: str
-    watermark: int
-    rows: list[Row]
+Node = Callable[[Selected], str]
 
 
-Write = Callable[[Answer], bytes]
+def totals_sql(fields: list[Selected], asked: TotalsAsked, zone: str, totals: str, rows_max: int, row: Node) -> str:
+    """An expression: the JSON text of the daily totals; NULL when there are more than `rows_max`. Raises NotFast.
 
-BASIS: dict[str, Callable[[Answer], object]] = {
-    "start": lambda a: a.asked.start.isoformat(),
-    "end": lambda a: a.asked.end.isoformat(),
-    "timeZone": lambda a: a.zone,
-    "statuses": lambda a: [s.upper() for s in a.asked.statuses],
-    "watermark": lambda a: str(a.watermark),
-    "__typename": lambda a: "TotalsBasis",
-}
-SUM: dict[str, Callable[[CurrencySum], object]] = {
-    "currency": lambda s: s.currency,
-    "totalSent": lambda s: write_decimal(s.total_sent),
-    "totalReceived": lambda s: write_decimal(s.total_received),
-    "sentCount": lambda s: s.sent_count,
-    "receivedCount": lambda s: s.received_count,
-    "__typename": lambda s: "CurrencyTotal",
-}
+    `totals` is their SELECT, `row` writes one row `d`.
+    """
+    members = object_of([(f.key, _member(f, asked, zone, row)) for f in fields])
+    return (
+        f"(WITH d AS ({totals} LIMIT {rows_max + 1}) SELECT CASE WHEN count(*) <= {rows_max} THEN {members} END FROM d)"
+    )
 
 
-class TotalsPlan:
-    """How to write daily totals. Raises NotFast for a drill-down to payments."""
+def _member(field: Selected, asked: TotalsAsked, zone: str, row: Node) -> str:
+    if field.name == "__typename":
+        return constant(f'"{field.parent.name}"')
+    if field.name == "basis":
+        return object_of([(c.key, _basis(c, asked, zone)) for c in field.children])
+    if field.name == "rows":
+        return list_of(row(field), "d.user_id, d.day, d.currency")
+    if field.name == "summary":
+        item = object_of([(c.key, _sum(c)) for c in field.children])
+        return f"(SELECT {list_of(item, 's.currency')} FROM ({sums_sql('d')}) s)"
+    raise NotFast
 
-    def __init__(self, fields: list[Selected]) -> None:
-        self._columns = ["t.user_id IS NOT NULL"]  # the watermark has a row of its own when there are no totals
-        self._sums = False
-        self._parts = [(key_text(f.key).encode(), self._part(f)) for f in fields]
-        if self._sums:
-            self._columns.append(DAILY_TOTAL.select("t"))
 
-    @property
-    def select(self) -> str:
-        """What of each row, behind the watermark."""
-        return ", ".join(self._columns)
+def _basis(field: Selected, asked: TotalsAsked, zone: str) -> str:
+    if field.name == "watermark":
+        return joined(["'\"'", f"{WATERMARK}::text", "'\"'"])
+    known: dict[str, object] = {
+        "start": asked.start.isoformat(),
+        "end": asked.end.isoformat(),
+        "timeZone": zone,
+        "statuses": [s.upper() for s in asked.statuses],
+        "__typename": field.parent.name,
+    }
+    return constant(orjson.dumps(known[field.name]).decode())
 
-    def write(self, answer: Answer) -> bytes:
-        """The answer's bytes."""
-        return b"{" + b",".join(key + write(answer) for key, write in self._parts) + b"}"
 
-    def _part(self, field: Selected) -> Write:
-        if field.name == "__typename":
-            return lambda answer: b'"DailyTotals"'
-        if field.name == "basis":
-            values = [(c.key, BASIS[c.name]) for c in field.children]
-            return lambda answer: text({key: value(answer) for key, value in values})
-        if field.name == "rows":
-            self._columns.append(object_sql(DAILY_TOTAL, field.children, "t", set()))
-            n = len(self._columns)  # the watermark is the first column
-            return lambda answer: ("[" + ",".join([row[n] for row in answer.rows]) + "]").encode()
-        if field.name == "summary":
-            self._sums = True
-            members = [(c.key, SUM[c.name]) for c in field.children]
-            return lambda answer: text([{key: of(s) for key, of in members} for s in summary_of(answer.rows)])
-        raise NotFast
+def _sum(field: Selected) -> str:
+    if field.name == "__typename":
+        return constant(f'"{field.parent.name}"')
+    return CURRENCY_TOTAL.columns[field.name].json("s")

@@ -83,7 +83,7 @@ class Payment:
                 revision=row["revision"],
                 status=PaymentStatus(row["status"]),
                 source=RecordSource.of(row),
-                recorded_at=row["recorded_at"],
+                recorded_at=row["recordedAt"],
             )
             for row in await info.context.loaders.history(self.transaction_id)
         ]

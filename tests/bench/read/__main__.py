@@ -1,7 +1,7 @@
 """`make bench-read`: fcgraph, PostGraphile and a bare application beside each other on one database.
 
-Prints requests a second, p50, p99 and ratios. `--payments 20000000` is the big run; `--database-url` uses a database
-that an earlier run has filled (its server must be PostgreSQL 18), else a server of its own is started and filled.
+Prints requests a second, p50, p99 and ratios. `--grow-to 20000000` lets the same database grow then and does it again;
+`--database-url` takes (and fills) a migrated database of a PostgreSQL 18, else a server of its own is started.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.bench.read.load import Measured
 
 EXPERT = Path(__file__).parent / "expert.sql"
 DEPTH = 50_000
-HEAVY_USER = "00000000-0000-0000-0000-000000000001"
+PARTS = ("questions", "off", "slow", "deep")
 console = Console()
 
 
@@ -34,40 +34,68 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--payments", type=int, default=2_000_000)
+    parser.add_argument("--grow-to", type=int)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given more than once")
     parser.add_argument("--database-url")
     given = parser.parse_args()
     servers.install_postgraphile()
-    with filled(given.database_url, given.payments) as url, ExitStack() as stack:
+    with database(given.database_url) as url:
+        before = measure(url, given.payments, given)
+        if given.grow_to:
+            growth(before, measure(url, given.grow_to, given))
+
+
+def measure(url: str, payments: int, given: argparse.Namespace) -> dict[str, Measured]:
+    """Everything at this number of payments; the value is what fcgraph did on each question."""
+    fill(url, payments)
+    ours_by_question: dict[str, Measured] = {}
+    with ExitStack() as stack:
         bare = stack.enter_context(servers.uvicorn("tests.bench.read.bare:app", url, given.processes, "/"))
         theirs = stack.enter_context(servers.postgraphile(url, given.processes)) + "/graphql"
         ours = stack.enter_context(servers.uvicorn("fcgraph.api.app:app", url, given.processes, "/health")) + "/graphql"
         stock = stack.enter_context(servers.uvicorn("tests.bench.read.stock:app", url, given.processes, "/health"))
-        four_questions(ours, theirs, bare, given.rounds, given.seconds)
-        off_the_fast_path(ours, stock + "/graphql", given.rounds, given.seconds)
-        beside_slow_ones(ours, given.rounds, given.seconds)
-        deep_page(ours, given.rounds, given.seconds)
+        wanted = given.only or PARTS
+        if "questions" in wanted:
+            ours_by_question = four_questions(ours, theirs, bare, given.rounds, given.seconds)
+        if "off" in wanted:
+            off_the_fast_path(ours, stock + "/graphql", given.rounds, given.seconds)
+        if "slow" in wanted:
+            beside_slow_ones(ours, given.rounds, given.seconds)
+        if "deep" in wanted:
+            deep_page(ours, given.rounds, given.seconds)
+    return ours_by_question
+
+
+def growth(before: dict[str, Measured], after: dict[str, Measured]) -> None:
+    """How fcgraph's p50 grew with the database."""
+    for name, small in before.items():
+        big = after[name]
+        console.print(f"{name} p50 {small.p50_ms:.2f} ms, grown {big.p50_ms:.2f} ms: {big.p50_ms / small.p50_ms:.2f}")
 
 
 @contextmanager
-def filled(database_url: str | None, payments: int) -> Iterator[str]:
-    """A database with that many payments."""
-    with ExitStack() as stack:
-        if database_url is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fcgraph-bench-")))
-            port = stack.enter_context(services.postgres_server(folder))
-            services.make_template(port)
-            services.copy_template(port, "bench_read")
-            database_url = postgres.url(port, "bench_read")
-        console.print(f"filling the database with {payments:,} payments")
-        engine = db.make_engine(database_url, name="bench")
-        data.make(engine, payments)
-        with db.write(engine) as connection:
-            connection.exec_driver_sql(EXPERT.read_text())
-        engine.dispose()
+def database(database_url: str | None) -> Iterator[str]:
+    """The given database, or one on a server of its own, migrated."""
+    if database_url is not None:
         yield database_url
+        return
+    with tempfile.TemporaryDirectory(prefix="fcgraph-bench-") as folder, services.postgres_server(Path(folder)) as port:
+        services.make_template(port)
+        services.copy_template(port, "bench_read")
+        yield postgres.url(port, "bench_read")
+
+
+def fill(url: str, payments: int) -> None:
+    """Bring the database to that many payments, and give PostGraphile what an expert would."""
+    console.print(f"a database with {payments:,} payments over {data.USERS:,} users")
+    engine = db.make_engine(url, name="bench")
+    data.make(engine, payments)
+    with db.write(engine) as connection:
+        connection.exec_driver_sql(EXPERT.read_text())
+    engine.dispose()
 
 
 def alternating(rounds: int, runs: Mapping[str, Callable[[], Measured]]) -> dict[str, Measured]:
@@ -81,8 +109,9 @@ def alternating(rounds: int, runs: Mapping[str, Callable[[], Measured]]) -> dict
     return {name: Measured(*map(statistics.median, zip(*each, strict=True))) for name, each in found.items()}
 
 
-def four_questions(ours: str, theirs: str, bare: str, rounds: int, seconds: float) -> None:
-    """Q1 to Q4 on the three servers."""
+def four_questions(ours: str, theirs: str, bare: str, rounds: int, seconds: int) -> dict[str, Measured]:
+    """Q1 to Q4 on the three servers; the value is what fcgraph did."""
+    ours_by_question = {}
     table = Table("", "server", "req/s", "p50 ms", "p99 ms", "fcgraph over it", title="reads")
     for name, meaning in queries.NAMES.items():
         runs = {
@@ -95,7 +124,9 @@ def four_questions(ours: str, theirs: str, bare: str, rounds: int, seconds: floa
         for server, measured in found.items():
             ratio = "" if server == "fcgraph" else f"{found['fcgraph'].per_second / measured.per_second:.2f}"
             table.add_row(f"{name} {meaning}", server, *_figures(measured), ratio)
+        ours_by_question[name] = found["fcgraph"]
     console.print(table)
+    return ours_by_question
 
 
 def same_number_of_rows(ours: str, theirs: str, bare: str, name: str) -> None:
@@ -112,55 +143,57 @@ def same_number_of_rows(ours: str, theirs: str, bare: str, name: str) -> None:
         raise SystemExit(f"{name}: the answers differ: {counts} rows")
 
 
-def off_the_fast_path(ours: str, stock: str, rounds: int, seconds: float) -> None:
+def off_the_fast_path(ours: str, stock: str, rounds: int, seconds: int) -> None:
     """A selection that Strawberry answers, here and as it comes."""
     bodies = queries.ours(queries.OFF)
     found = alternating(
         rounds,
         {"fcgraph": lambda: load.run(ours, bodies, seconds), "stock": lambda: load.run(stock, bodies, seconds)},
     )
-    table = Table("server", "req/s", "p50 ms", "p99 ms", title="off the fast path (25 payments with history)")
+    table = Table(
+        "server", "req/s", "p50 ms", "p99 ms", title="off the fast path (10 users, each with the totals of a month)"
+    )
     for server, measured in found.items():
         table.add_row(server, *_figures(measured))
     console.print(table, f"ratio {found['fcgraph'].per_second / found['stock'].per_second:.2f}\n")
 
 
-def beside_slow_ones(ours: str, rounds: int, seconds: float) -> None:
-    """A trivial query's p99 alone, and while two clients ask the slowest thing that is allowed."""
+def beside_slow_ones(ours: str, rounds: int, seconds: int) -> None:
+    """A trivial query's p99 alone, and while two clients ask one of the slowest things that are allowed."""
     trivial = queries.body("{ __typename }")
-    slow = queries.body(
-        '{ dailyTotals(start: "2025-04-01", end: "2025-06-30", statuses: [COMPLETED, PENDING, FAILED],'
-        f' userIds: ["{HEAVY_USER}"]) {{ rows {{ day payments(first: 10) {{ nodes {{ amount }} }} }} }} }}'
-    )
 
-    def beside() -> Measured:
+    def alone() -> Measured:
+        return load.run(ours, trivial, seconds, connections=1)
+
+    def beside(slow: list[str]) -> Measured:
         two = load.start(ours, slow, seconds + 1, connections=2)
-        measured = load.run(ours, trivial, seconds, connections=1)
+        measured = alone()
         load.finish(two)
         return measured
 
-    found = alternating(rounds, {"alone": lambda: load.run(ours, trivial, seconds, connections=1), "beside": beside})
-    console.print(
-        f"trivial query p99: alone {found['alone'].p99_ms:.2f} ms, beside two slow clients"
-        f" {found['beside'].p99_ms:.2f} ms, ratio {found['beside'].p99_ms / found['alone'].p99_ms:.2f}"
-    )
+    runs = {"alone": alone} | {name: partial(beside, queries.slow(name)) for name in queries.SLOW}
+    found = alternating(rounds, runs)
+    table = Table("beside two clients asking", "req/s", "p50 ms", "p99 ms", "p99 over alone", title="a trivial query")
+    for name, measured in found.items():
+        table.add_row(name, *_figures(measured), f"{measured.p99_ms / found['alone'].p99_ms:.2f}")
+    console.print(table)
 
 
-def deep_page(ours: str, rounds: int, seconds: float) -> None:
+def deep_page(ours: str, rounds: int, seconds: int) -> None:
     """The heavy user's first page, and the one at depth 50,000."""
     page = """query($id: UUID!, $after: String) { user(userId: $id) { payments(first: 100, after: $after) {
       nodes { transactionId amount } pageInfo { endCursor } } } }"""
     after = None
     with httpx.Client() as client:
         for _ in range(DEPTH // 100):
-            (body,) = queries.body(page, id=HEAVY_USER, after=after)
+            (body,) = queries.body(page, id=queries.HEAVY_USER, after=after)
             answer = client.post(ours, content=body, headers={"Content-Type": "application/json"}).json()
             after = answer["data"]["user"]["payments"]["pageInfo"]["endCursor"]
     found = alternating(
         rounds,
         {
-            "first": lambda: load.run(ours, queries.body(page, id=HEAVY_USER), seconds),
-            "deep": lambda: load.run(ours, queries.body(page, id=HEAVY_USER, after=after), seconds),
+            "first": lambda: load.run(ours, queries.body(page, id=queries.HEAVY_USER), seconds),
+            "deep": lambda: load.run(ours, queries.body(page, id=queries.HEAVY_USER, after=after), seconds),
         },
     )
     console.print(

@@ -11,20 +11,19 @@ import asyncpg
 import orjson
 
 PAYMENT = """'{"transactionId":"' || t.transaction_id || '","senderId":"' || t.sender_id || '","receiverId":"' ||
- t.receiver_id || '","amount":"' || round(t.amount, 2) || '","currency":"' || t.currency || '","timestamp":"' ||
- to_json(t.timestamp)::text || '","status":"' || t.status || '","isSuspicious":' || t.is_suspicious"""
-PAGE = """((SELECT * FROM transactions WHERE sender_id = $1 AND timestamp >= $2 AND timestamp < $3 + 1
+ t.receiver_id || '","amount":"' || round(t.amount, 2) || '","currency":"' || t.currency || '","timestamp":' ||
+ to_json(t.timestamp)::text || ',"status":"' || t.status || '","isSuspicious":' || t.is_suspicious"""
+PAGE = """((SELECT * FROM transactions WHERE sender_id = $1 AND timestamp >= $2 AND timestamp < $3::date + 1
  ORDER BY timestamp DESC, transaction_id DESC LIMIT 100) UNION ALL (SELECT * FROM transactions WHERE receiver_id = $1
- AND sender_id <> $1 AND timestamp >= $2 AND timestamp < $3 + 1 ORDER BY timestamp DESC, transaction_id DESC LIMIT 100)
- ORDER BY timestamp DESC, transaction_id DESC LIMIT 100) t"""
-TOTALS = """SELECT '{"day":"' || day || '","currency":"' || currency || '","totalSent":"' || round(sum(sent), 2) ||
- '","totalReceived":"' || round(sum(received), 2) || '","sentCount":' || sum(sent_count) || ',"receivedCount":' ||
- sum(received_count) || '}' FROM (
- SELECT timestamp::date AS day, currency, sum(amount) AS sent, 0 AS received, count(*) AS sent_count,
- 0 AS received_count FROM transactions
- WHERE sender_id = $1 AND timestamp >= $2 AND timestamp < $3 + 1 AND status = 'completed' GROUP BY 1, 2
- UNION ALL SELECT timestamp::date, currency, 0, sum(amount), 0, count(*) FROM transactions
- WHERE receiver_id = $1 AND timestamp >= $2 AND timestamp < $3 + 1 AND status = 'completed' GROUP BY 1, 2) m
+ AND sender_id <> $1 AND timestamp >= $2 AND timestamp < $3::date + 1
+ ORDER BY timestamp DESC, transaction_id DESC LIMIT 100) ORDER BY timestamp DESC, transaction_id DESC LIMIT 100) t"""
+TOTALS = """SELECT '{"day":"' || day || '","currency":"' || currency || '","totalSent":"' ||
+ round(COALESCE(sum(sent), 0), 2) || '","totalReceived":"' || round(COALESCE(sum(received), 0), 2) ||
+ '","sentCount":' || count(sent) || ',"receivedCount":' || count(received) || '}' FROM (
+ SELECT timestamp::date AS day, currency, amount AS sent, NULL::numeric AS received FROM transactions
+ WHERE sender_id = $1 AND timestamp >= $2 AND timestamp < $3::date + 1 AND status = 'completed'
+ UNION ALL SELECT timestamp::date, currency, NULL, amount FROM transactions
+ WHERE receiver_id = $1 AND timestamp >= $2 AND timestamp < $3::date + 1 AND status = 'completed') m
  GROUP BY day, currency ORDER BY day, currency"""
 STATEMENTS = {
     "Q1": f"SELECT {PAYMENT} || '}}' FROM {PAGE}",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 CONNECTIONS = 8
+TIMEOUT_SECONDS = 30
 SCRIPT = """
 local bodies = {}
 for line in io.lines("BODIES") do bodies[#bodies + 1] = line end
@@ -30,7 +31,7 @@ class Measured(NamedTuple):
     p99_ms: float
 
 
-def start(url: str, bodies: list[str], seconds: float, connections: int = CONNECTIONS) -> subprocess.Popen[str]:
+def start(url: str, bodies: list[str], seconds: int, connections: int = CONNECTIONS) -> subprocess.Popen[str]:
     """Begin a run; `finish` waits for its end."""
     program = shutil.which("wrk")
     if program is None:
@@ -38,7 +39,17 @@ def start(url: str, bodies: list[str], seconds: float, connections: int = CONNEC
     folder = Path(tempfile.mkdtemp(prefix="fcgraph-load-"))
     (folder / "bodies").write_text("\n".join(bodies))
     (folder / "wrk.lua").write_text(SCRIPT.replace("BODIES", str(folder / "bodies")))
-    command = [program, "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s", str(folder / "wrk.lua"), url]
+    command = [
+        program,
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        f"--timeout={TIMEOUT_SECONDS}s",
+        "--latency",
+        "-s",
+        str(folder / "wrk.lua"),
+        url,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -50,7 +61,7 @@ def finish(run: subprocess.Popen[str]) -> Measured:
     return Measured(float(_found(r"Requests/sec:\s+([\d.]+)", out)), _latency("50%", out), _latency("99%", out))
 
 
-def run(url: str, bodies: list[str], seconds: float, connections: int = CONNECTIONS) -> Measured:
+def run(url: str, bodies: list[str], seconds: int, connections: int = CONNECTIONS) -> Measured:
     """One run from start to end."""
     return finish(start(url, bodies, seconds, connections))
 

@@ -33,20 +33,38 @@ OURS = {
 }
 THEIRS = {
     "Q1": "query($id: UUID!, $since: Datetime!, $until: Datetime!) { userByUserId(userId: $id) {"
-    f" page(since: $since, until: $until, size: 100) {{ nodes {{ {EIGHT} }} }} }} }}",
+    f" pageList(since: $since, until: $until, size: 100) {{ {EIGHT} }} }} }}",
     "Q2": "query($id: UUID!, $since: Datetime!, $until: Datetime!) { userByUserId(userId: $id) {"
-    f" dailyTotals(since: $since, until: $until) {{ nodes {{ {TOTALS} }} }} }} }}",
+    f" dailyTotalsList(since: $since, until: $until) {{ {TOTALS} }} }} }}",
     "Q3": "query($id: UUID!) { userByUserId(userId: $id) { userId name createdAt } }",
     "Q4": "query($id: UUID!, $since: Datetime!, $until: Datetime!) { userByUserId(userId: $id) {"
-    f" page(since: $since, until: $until, size: 100) {{ nodes {{ {EIGHT} userBySenderId {{ name }}"
-    " userByReceiverId { name } } } } }",
+    f" pageList(since: $since, until: $until, size: 100) {{ {EIGHT} userBySenderId {{ name }}"
+    " userByReceiverId { name } } } }",
 }
-# Off the fast path: the history of each payment of a page.
+# Off the fast path: daily totals of each user of a page.
 OFF = (
-    "query($id: UUID!, $start: Date!, $end: Date!) { user(userId: $id) {"
-    f" payments(filter: {{start: $start, end: $end}}, first: 25) {{ nodes {{ {EIGHT}"
-    " history { revision status } } } } }"
+    "query($start: Date!, $end: Date!) { users(first: 10) { nodes { userId name createdAt"
+    " dailyTotals(start: $start, end: $end) { summary { currency totalSent totalReceived } } } } }"
 )
+HEAVY_USER = str(UUID(int=1))
+FIFTY = [str(UUID(int=n)) for n in range(2, 52)]
+ALL = 'start: "2025-04-01", end: "2025-06-30", statuses: [COMPLETED, PENDING, FAILED]'
+# What costs most of what the limits allow: 10,000 nodes or 10,000 daily totals, on the fast path and off it.
+SLOW = {
+    "99 users, 100 payments each": "query { users(first: 99) { nodes { payments(first: 100) { nodes { EIGHT } } } } }",
+    "totals of 50 users, three months": "query($ids: [UUID!]) { dailyTotals(userIds: $ids, ALL) { rows { TOTALS } } }",
+    "270 totals, 30 payments each": "query($heavy: [UUID!]) { dailyTotals(userIds: $heavy, ALL)"
+    " { rows { day payments(first: 30) { nodes { EIGHT } } } } }",
+    "totals of everybody (refused)": "query { dailyTotals(ALL) { rows { TOTALS } } }",
+    "off the fast path: 50 users' totals": "query { users(first: 50) { nodes { dailyTotals(ALL)"
+    " { rows { TOTALS } } } } }",
+}
+
+
+def slow(name: str) -> list[str]:
+    """The body of a slow query."""
+    query = SLOW[name].replace("EIGHT", EIGHT).replace("TOTALS", TOTALS).replace("ALL", ALL)
+    return body(query, ids=FIFTY, heavy=[HEAVY_USER])
 
 
 def users() -> list[str]:

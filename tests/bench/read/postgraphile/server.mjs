@@ -11,7 +11,7 @@ const preset = {
   pgServices: [
     makePgService({ connectionString: process.env.DATABASE_URL, schemas: ["public"], poolConfig: { max: 8 } }),
   ],
-  grafserv: { graphiql: false, watch: false, maxRequestLength: 262144 },
+  grafserv: { graphiql: false, watch: false, maxRequestLength: 262144, outputDataAsString: true },
   grafast: { explain: false },
 };
 

@@ -1,0 +1,51 @@
+"""A thread with an event loop of its own, for what takes Python long: executing an operation field by field.
+
+On the server's event loop nothing else would be answered meanwhile. Both threads share the interpreter, which changes
+over every SWITCH_SECONDS, so a quick answer waits that long at most, not for thousands of fields.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from fcgraph.api.reader import Reader
+
+T = TypeVar("T")
+SWITCH_SECONDS = 0.0002
+JOIN_SECONDS_MAX = 10
+
+
+class Lane:
+    """Runs work away from the server's event loop, with a reader of its own: connections belong to a loop."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    async def run(self, work: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
+        """What the work returns; it is cancelled when the caller is."""
+        if self._loop is None:
+            self._start()
+        assert self._loop is not None
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(self._reader), self._loop))
+
+    async def close(self) -> None:
+        """End the connections and the thread."""
+        if self._loop is None or self._thread is None:
+            return
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._reader.close(), self._loop))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join, JOIN_SECONDS_MAX)
+        self._loop.close()
+        self._loop = self._thread = None
+
+    def _start(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="api-lane", daemon=True)
+        self._thread.start()
