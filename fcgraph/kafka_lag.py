@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from fcgraph.errors import Unavailable
+
+Answer = TypeVar("Answer")
+
+# A broker that has just started answers so for a moment.
+SETTLING = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError._WAIT_COORD,
+)
+SETTLING_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +76,7 @@ def read_lag(broker: str, topic: str, group: str, *, timeout_seconds: float) -> 
         }
     )
     try:
-        partitions, starts = _partitions(consumer, topic, deadline)
+        partitions, starts = _when_it_passes(lambda: _partitions(consumer, topic, deadline), deadline)
         return Lag(partitions, _oldest(consumer, topic, starts, deadline))
     except KafkaException as e:
         raise Unavailable(f"Kafka does not tell how far the consumer is: {e.args[0].str()}") from e
@@ -66,6 +86,17 @@ def read_lag(broker: str, topic: str, group: str, *, timeout_seconds: float) -> 
 
 def _left(deadline: float) -> float:
     return max(0.001, deadline - time.monotonic())
+
+
+def _when_it_passes(ask: Callable[[], Answer], deadline: float) -> Answer:
+    """The answer; asked again while the cluster is still settling who keeps the group's offsets."""
+    while True:
+        try:
+            return ask()
+        except KafkaException as e:
+            if e.args[0].code() not in SETTLING or time.monotonic() + SETTLING_SECONDS > deadline:
+                raise
+            time.sleep(SETTLING_SECONDS)
 
 
 def _partitions(
