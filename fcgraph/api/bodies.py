@@ -16,6 +16,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Message, Receive, Scope
 from strawberry.file_uploads.utils import replace_placeholders_with_files
 
+from fcgraph.errors import StorageFull
+from fcgraph.files import NO_ROOM
 from fcgraph.settings import Settings
 
 # A browser sends none of these to another site without asking first, so no foreign page can post a form here.
@@ -113,6 +115,10 @@ async def multipart(scope: Scope, receive: Receive, settings: Settings) -> Async
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError, ValueError) as e:
         raise BadBody(400, "The body is not multipart/form-data with operations, map and one file") from e
+    except OSError as e:
+        if e.errno not in NO_ROOM:
+            raise
+        raise BadBody(503, f"no room for a file on its way in: {e.strerror}", StorageFull.code) from e
     try:
         operations = _json(form.get("operations"), "operations")
         places = _json(form.get("map"), "map")
