@@ -29,6 +29,8 @@ from workers.sink import IntakeSink, TopicMadeAnew, first_line
 
 STOPPED, BUG, BAD_SETTING = 0, 70, 78  # 70 and 78 as in sysexits.h: EX_SOFTWARE, EX_CONFIG
 
+SOCKET_SECONDS_MIN = 2  # librdkafka waits for messages within a request, and wants a second more than that
+
 KAFKA_TROUBLE = (
     BaseKafkaException,
     CheckpointConsumerCommitError,
@@ -64,6 +66,8 @@ class Consumer(Application):
                 "group.instance.id": instance,
                 "session.timeout.ms": int(values.kafka_session_timeout_seconds * 1000),
                 "heartbeat.interval.ms": int(values.kafka_session_timeout_seconds * 1000 / 4),
+                # A commit on its way when the broker dies is otherwise waited for, in silence, for minutes.
+                "socket.timeout.ms": int(max(values.kafka_request_timeout_seconds, SOCKET_SECONDS_MIN) * 1000),
             },
             producer_extra_config=kafka.client_config(),
             broker_availability_timeout=values.kafka_request_timeout_seconds,
