@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: up test lint playground schema bench-report bench-read check-python
+.PHONY: up test soak lint playground schema bench-report bench-read check-python
 
 PLAYGROUND := fcgraph/api/playground
 PLAYGROUND_BUILT := $(PLAYGROUND)/dist/playground.js
@@ -20,6 +20,11 @@ up: $(INSTALLED)
 
 test: lint
 	$(BIN)/python -m pytest
+
+# The fault suite at its full length, on Apache Kafka: half an hour and more, with a table of the cases at the end.
+# A case that fails is told with its seed; FCGRAPH_FAULTS_SEED=… makes the same choices again.
+soak: $(INSTALLED)
+	FCGRAPH_SOAK=1 KAFKA_EMBEDDED=apache $(BIN)/python -m pytest tests/faults
 
 # GraphiQL and what it needs, from npm, pinned; served by the API itself.
 playground: $(PLAYGROUND_BUILT)

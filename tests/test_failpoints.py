@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from fcgraph import failpoints
 from fcgraph.errors import SettingsError
+from tests import services
 
 PROGRAM = """
 from fcgraph import failpoints
@@ -55,3 +57,11 @@ def test_a_wrong_failpoint_is_told_and_not_ignored(text: str) -> None:
 def test_none_is_armed_in_the_tests_own_process() -> None:
     failpoints.reach("report-renamed")
     assert failpoints._armed == {}
+
+
+def test_every_moment_is_used_by_a_test() -> None:
+    sources = [path.read_text() for folder in ("fcgraph", "workers") for path in (services.ROOT / folder).rglob("*.py")]
+    named = {name for text in sources for name in re.findall(r'failpoints\.reach\("([a-z-]+)"\)', text)}
+    tests = "".join(path.read_text() for path in (services.ROOT / "tests").rglob("test_*.py"))
+    assert len(named) >= 12
+    assert {name for name in named if f'"{name}' not in tests} == set()

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from psycopg2.extras import execute_values
 from sqlalchemy import Connection
 
+from fcgraph import failpoints
 from fcgraph.intake.batch import COUNT_COLUMNS, Batch, Counts
 from fcgraph.intake.settle import CODES, Settled, close_batch
 from fcgraph.records import Outcome
@@ -73,6 +74,7 @@ def close(cursor: Any, batch: Batch, settled: Settled) -> None:
             (max(offsets) + 1, batch.source.topic_ref, partition),
         )
         total += counts
+    failpoints.reach("messages-written")
     close_batch(cursor, settled.batch_id, total)
 
 

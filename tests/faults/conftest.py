@@ -9,22 +9,45 @@ from random import Random
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import Engine
 
 from fcgraph.settings import Settings
 from tests.faults.history import History
+from tests.faults.imports import Imports
 from tests.faults.proxy import Proxy
 from tests.faults.run import SEED_NAME, SOAK, make_seed
 from tests.faults.traffic import Traffic
+from tests.jobs.processes import Environment
 from tests.workers.conftest import start_consumer as start_consumer  # the same fixtures as the consumer's own tests
 from tests.workers.conftest import topic as topic
 
 StartTraffic = Callable[..., Traffic]
+Tell = Callable[[str, object], None]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """After a long run: each case with its counts, its seed and its time."""
+    if not SOAK:
+        return
+    terminalreporter.section("Faults")
+    for outcome in ("passed", "failed", "skipped", "error"):
+        for report in terminalreporter.getreports(outcome):
+            told = ", ".join(f"{name} {value}" for name, value in report.user_properties)
+            case = report.nodeid.removeprefix("tests/faults/")
+            terminalreporter.line(f"{case} | {told} | {report.duration:.0f} s | {outcome}")
 
 
 @pytest.fixture
-def rnd() -> Random:
+def tell(record_property: Tell) -> Tell:
+    """Note a count of this run (kills, cuts, messages) for the table at the end of a long one."""
+    return record_property
+
+
+@pytest.fixture
+def rnd(tell: Tell) -> Random:
     """The run's randomness. A failing test shows the line with its seed; the same seed makes the same choices."""
     seed = make_seed()
+    tell("seed", seed)
     logging.getLogger(__name__).warning("replay with %s=%d%s", SEED_NAME, seed, " FCGRAPH_SOAK=1" if SOAK else "")
     return Random(seed)
 
@@ -35,7 +58,8 @@ def start_traffic(settings: Settings, tmp_path: Path, rnd: Random) -> Iterator[S
     started: list[Traffic] = []
 
     def start(rate: float, broker: str = settings.kafka_broker) -> Traffic:
-        history = History(tmp_path / f"history-{len(started)}.jsonl", rnd)
+        # A randomness of its own: two threads would take turns at one in another order each time.
+        history = History(tmp_path / f"history-{len(started)}.jsonl", Random(rnd.random()))
         traffic = Traffic(history, broker, settings.kafka_topic, rate=rate)
         traffic.start()
         started.append(traffic)
@@ -45,6 +69,32 @@ def start_traffic(settings: Settings, tmp_path: Path, rnd: Random) -> Iterator[S
     for traffic in started:
         traffic.abandon()
         traffic.history.close()
+
+
+@pytest.fixture
+def jobs(database_url: str, tmp_path: Path, redis_url: str) -> Iterator[Environment]:
+    """Worker and scheduler, once started: small chunks, so that there is much to interrupt; nobody waits for long."""
+    made = Environment(
+        {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "REPORTS_DIR": str(tmp_path / "reports"),
+            "UPLOADS_DIR": str(tmp_path / "uploads"),
+            "DATA_DIR": str(tmp_path / "data"),
+            "CSV_CHUNK_BYTES": "1024",
+            "IMPORT_LEASE_SECONDS": "2",
+            "IMPORT_RESUME_SECONDS": "1",
+            "SCHEDULER_INTERVAL_SECONDS": "0.5",
+            "WAITING_RETRY_SECONDS": "0.2",
+        }
+    )
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def imports(engine: Engine, tmp_path: Path) -> Imports:
+    return Imports(engine, tmp_path / "uploads")
 
 
 @pytest.fixture

@@ -6,6 +6,9 @@ import contextlib
 import socket
 import struct
 import threading
+from random import Random
+
+from tests.waiting import until
 
 CHUNK_BYTES = 65536
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: the peer sees a reset, as from a dead host's router
@@ -92,6 +95,24 @@ class Proxy:
     def answer_lost(self) -> bool:
         """Whether the answer asked for has been lost."""
         return self._needle is None
+
+    def misbehave(self, rnd: Random, within_seconds: float, *, lose: bytes, after: bytes = b"") -> str:
+        """One fault of a random kind; returns its name when it has happened. `lose`, `after`: see `lose_answer_to`."""
+        kind = rnd.choice(("cut", "stall and flow", "stall and cut", "half-close", "lose an answer"))
+        if kind == "cut":
+            self.cut()
+        elif kind == "half-close":
+            self.half_close()
+        elif kind == "lose an answer":
+            self.lose_answer_to(lose, after=after)
+            until(lambda: self.answer_lost, within_seconds)
+        else:
+            self.stall()
+            until(lambda: self.held_back, within_seconds)
+            if kind == "stall and cut":
+                self.cut()
+            self.flow()
+        return kind
 
     def close(self) -> None:
         """End the proxy and its connections."""

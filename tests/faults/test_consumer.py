@@ -9,7 +9,7 @@ from random import Random
 
 from sqlalchemy import Engine
 
-from tests.faults.conftest import StartTraffic
+from tests.faults.conftest import StartTraffic, Tell
 from tests.faults.run import times
 from tests.waiting import until
 from tests.workers.conftest import StartConsumer
@@ -18,19 +18,20 @@ from tests.workers.topic import PARTITIONS, Topic
 BACK_SECONDS = 15  # from a restart until messages are consumed again
 READY_SECONDS = 30
 END_SECONDS = 120
-RATE = 400
-MOMENTS = (
-    "messages-submitted=kill",
-    "messages-committed=kill",
-    "messages-submitted=kill@3",
-    "messages-committed=kill@3",
+RATE = 800
+MESSAGES = 100_000
+MOMENTS = tuple(
+    f"{moment}={kill}"
+    for kill in ("kill", "kill@3")
+    for moment in ("messages-submitted", "messages-written", "messages-committed")
 )
 
 
 def test_killed_at_any_moment(
-    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine, rnd: Random
+    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine, rnd: Random, tell: Tell
 ) -> None:
     kills = times(50)
+    tell("kills", kills)
     first = start_consumer()
     first.wait_for("partitions_assigned", READY_SECONDS)
     first.kill()
@@ -40,7 +41,7 @@ def test_killed_at_any_moment(
         killed = start_consumer(**({"FCGRAPH_FAILPOINT": next(moments)} if n % 2 else {}))
         killed.wait_for("partitions_assigned", BACK_SECONDS)
         if n % 2:
-            assert killed.end() == -signal.SIGKILL
+            assert killed.end(BACK_SECONDS) == -signal.SIGKILL
         else:
             enough = len(traffic.history.records) + rnd.randrange(2 * RATE)
             until(lambda enough=enough: len(traffic.history.records) >= enough, BACK_SECONDS)  # type: ignore[misc]
@@ -49,14 +50,16 @@ def test_killed_at_any_moment(
     last = start_consumer()
     last.wait_for("batch_settled", BACK_SECONDS)
     assert time.monotonic() - started_at < BACK_SECONDS
+    until(lambda: len(traffic.history.records) >= times(MESSAGES), 2 * times(MESSAGES) / RATE)
     traffic.finish()
+    tell("messages", len(traffic.history.records))
     until(topic.is_read, END_SECONDS)
     assert last.terminate() == 0
     traffic.history.check(engine, topic)
 
 
 def test_frozen_until_another_has_its_partitions(
-    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine
+    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine, rnd: Random
 ) -> None:
     frozen = start_consumer(KAFKA_SLICE_MAX="100")
     frozen.wait_for("partitions_assigned", READY_SECONDS)
@@ -74,12 +77,13 @@ def test_frozen_until_another_has_its_partitions(
 
 
 def test_consumers_join_and_leave(
-    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine, rnd: Random
+    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine, rnd: Random, tell: Tell
 ) -> None:
+    tell("times two joined and left", times(10))
     first = start_consumer()
     first.wait_for("partitions_assigned", READY_SECONDS)
     traffic = start_traffic(rate=RATE)
-    for _ in range(times(20)):
+    for _ in range(times(10)):
         others = [start_consumer(), start_consumer()]
         for other in others:
             other.wait_for("partitions_assigned", READY_SECONDS)

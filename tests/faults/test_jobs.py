@@ -1,7 +1,8 @@
-"""Imports whose RQ worker, horse or both are killed, and a Redis that forgets everything: each still happens once."""
+"""Imports whose worker, horse or API are killed, and a Redis that forgets or breaks off: each still happens once."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,92 +11,28 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
-from uuid import UUID, uuid4
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from redis import Redis
 from sqlalchemy import Engine
 
-from fcgraph import csv_imports, db, job_runs, queue
+from fcgraph import db, job_runs, queue
+from fcgraph.errors import Unavailable
 from fcgraph.files import Files
+from tests.faults.conftest import Tell
+from tests.faults.imports import RESUME_SECONDS_MAX, Imports, new_file
+from tests.faults.proxy import Proxy
 from tests.faults.run import times
 from tests.jobs.processes import Environment, children, free_port, redis_at
 from tests.waiting import until
 
-RESUME_SECONDS_MAX = 60
-ROWS = 400
-HEADER = "transaction_id,sender_id,receiver_id,amount,currency,timestamp,status\n"
-
-
-@pytest.fixture
-def jobs(database_url: str, tmp_path: Path, redis_url: str) -> Iterator[Environment]:
-    """Settings for worker and scheduler: small chunks, so that there is much to interrupt."""
-    made = Environment(
-        {
-            "DATABASE_URL": database_url,
-            "REDIS_URL": redis_url,
-            "REPORTS_DIR": str(tmp_path / "reports"),
-            "UPLOADS_DIR": str(tmp_path / "uploads"),
-            "CSV_CHUNK_BYTES": "1024",
-            "IMPORT_LEASE_SECONDS": "2",
-            "IMPORT_RESUME_SECONDS": "1",
-        }
-    )
-    yield made
-    made.end()
-
-
-class Imports:
-    """Files that were accepted, each with rows of its own; at the end every row is there once."""
-
-    def __init__(self, engine: Engine, uploads: Path) -> None:
-        self.engine = engine
-        self.files = Files(uploads)
-        self.accepted: list[UUID] = []
-
-    def accept(self) -> UUID:
-        lines = (
-            f"{uuid4()},00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002,"
-            f"1.00,USD,2025-05-10T08:15:00Z,completed\n"
-            for _ in range(ROWS)
-        )
-        accepted = csv_imports.accept(
-            self.engine,
-            self.files,
-            [HEADER.encode(), "".join(lines).encode()],
-            file_name="payments.csv",
-            dry_run=False,
-            mode="VALID_ROWS",
-            expected=None,
-            reimport=False,
-            correlation_id="test",
-            upload_max_bytes=10**7,
-        )
-        self.accepted.append(accepted.import_id)
-        return accepted.import_id
-
-    def row(self, import_id: UUID) -> Any:
-        with db.read(self.engine) as connection:
-            return connection.execute(sa.text("SELECT * FROM imports WHERE import_id = :id"), {"id": import_id}).one()
-
-    def is_done(self, import_id: UUID) -> bool:
-        return bool(self.row(import_id).state == "SUCCEEDED")
-
-    def check(self) -> None:
-        """Hold all that was accepted against what is stored."""
-        for import_id in self.accepted:
-            row = self.row(import_id)
-            assert (row.state, row.read_count, row.inserted_count, row.duplicate_count) == ("SUCCEEDED", ROWS, ROWS, 0)
-        with db.read(self.engine) as connection:
-            stored = connection.scalar(sa.text("SELECT count(*) FROM transactions"))
-            counted = connection.scalar(sa.text("SELECT sum(read_count) FROM intake_batches"))
-        assert stored == counted == ROWS * len(self.accepted)
-
-
-@pytest.fixture
-def imports(engine: Engine, tmp_path: Path) -> Imports:
-    return Imports(engine, tmp_path / "uploads")
+READY_SECONDS = 30
+FAULT_SECONDS = 10
+IMPORT = """
+mutation($input: ImportCsvInput!) { importCsv(input: $input) { alreadyImported job { importId } userErrors { code } } }
+"""
 
 
 def kill(pid: int) -> None:
@@ -104,8 +41,9 @@ def kill(pid: int) -> None:
 
 
 def test_workers_and_horses_killed_at_any_moment(
-    jobs: Environment, imports: Imports, redis_url: str, rnd: Random
+    jobs: Environment, imports: Imports, redis_url: str, rnd: Random, tell: Tell
 ) -> None:
+    tell("kills", times(50))
     jobs.start("-m", "workers.scheduler")
     worker: subprocess.Popen[bytes] | None = None
     current = imports.accept()
@@ -137,8 +75,9 @@ def test_workers_and_horses_killed_at_any_moment(
 
 
 def test_a_redis_that_is_emptied_or_comes_back_empty(
-    jobs: Environment, imports: Imports, engine: Engine, tmp_path: Path, rnd: Random
+    jobs: Environment, imports: Imports, engine: Engine, tmp_path: Path, rnd: Random, tell: Tell
 ) -> None:
+    tell("emptied", 2 * times(20))
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
     jobs.settings["REDIS_URL"] = url
@@ -169,3 +108,81 @@ def due_reports(engine: Engine) -> str | None:
     with db.read(engine) as connection:
         runs = {run.job: run.state for run in job_runs.last_runs(connection)}
     return runs.get("run_due_reports")
+
+
+@pytest.fixture
+def redis_proxy(redis_url: str) -> Iterator[Proxy]:
+    """A proxy before the session's Redis."""
+    place = Redis.from_url(redis_url).connection_pool.connection_kwargs
+    proxy = Proxy(place["host"], place["port"])
+    yield proxy
+    proxy.close()
+
+
+def test_connections_to_redis_cut_stalled_and_answers_lost(
+    jobs: Environment, imports: Imports, redis_proxy: Proxy, rnd: Random, tell: Tell
+) -> None:
+    tell("cuts", times(100))
+    url = f"redis://127.0.0.1:{redis_proxy.port}/0"
+    jobs.settings["REDIS_URL"] = url
+    processes = [jobs.start("-m", "workers.scheduler"), jobs.start("-m", "workers.worker")]
+    for _ in range(times(100)):
+        import_id = imports.accept()
+        with suppress(Unavailable):  # as in the API: it is found by the sweep
+            queue.enqueue_import(url, import_id)
+        kind = redis_proxy.misbehave(rnd, FAULT_SECONDS, lose=b"EXEC")
+        until(lambda i=import_id: imports.is_done(i), RESUME_SECONDS_MAX)  # type: ignore[misc]
+        assert [process.poll() for process in processes] == [None, None], kind
+    imports.check()
+
+
+def test_the_api_killed_between_storing_an_import_recording_it_and_enqueueing_it(
+    jobs: Environment, imports: Imports, engine: Engine, redis_url: str, tmp_path: Path
+) -> None:
+    content = new_file()
+    for moment, recorded in (("import-stored", 0), ("import-recorded", 1)):
+        port = free_port()
+        api = jobs.start(
+            "-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port), FCGRAPH_FAILPOINT=f"{moment}=kill"
+        )
+        until(lambda p=port: answers(p), READY_SECONDS)  # type: ignore[misc]
+        with pytest.raises(httpx.TransportError):
+            upload(port, content)
+        assert api.wait(READY_SECONDS) == -signal.SIGKILL
+        with db.read(engine) as connection:
+            found = connection.scalars(sa.text("SELECT import_id FROM imports")).all()
+        assert len(found) == recorded, moment
+    assert queue.waiting(redis_url) == 0
+    imports.accepted = list(found)
+    jobs.start("-m", "workers.worker")
+    jobs.start("-m", "workers.scheduler")
+    _, port = start_api(jobs)
+    again = upload(port, content)["data"]["importCsv"]  # as a client does that got no answer
+    assert (again["alreadyImported"], again["job"]["importId"]) == (True, str(found[0]))
+    until(lambda: imports.is_done(found[0]), RESUME_SECONDS_MAX)
+    imports.check()
+    assert Files(tmp_path / "uploads").size(f"{found[0]}.csv") == len(content)
+
+
+def start_api(jobs: Environment, failpoint: str = "") -> tuple[subprocess.Popen[bytes], int]:
+    """An API that answers, and its port."""
+    port = free_port()
+    api = jobs.start("-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port), FCGRAPH_FAILPOINT=failpoint)
+    until(lambda: answers(port), READY_SECONDS)
+    return api, port
+
+
+def answers(port: int) -> bool:
+    """Whether the API on this port is there."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def upload(port: int, content: bytes) -> Any:
+    """The answer to a file sent by a form."""
+    operations = {"query": IMPORT, "variables": {"input": {"source": {"upload": None}}}}
+    form = {"operations": json.dumps(operations), "map": json.dumps({"0": ["variables.input.source.upload"]})}
+    url, headers = f"http://127.0.0.1:{port}/graphql", {"GraphQL-Require-Preflight": "1"}
+    return httpx.post(url, data=form, files={"0": ("f.csv", content)}, headers=headers, timeout=READY_SECONDS).json()

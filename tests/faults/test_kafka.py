@@ -1,10 +1,11 @@
-"""Kafka away at the start and at work: waited for and said, nothing lost, nothing doubled, back at work in time."""
+"""Kafka away at the start and at work, and connections to it cut: waited for and said, nothing lost or doubled."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass, replace
+from random import Random
 
 import pytest
 from sqlalchemy import Engine
@@ -14,7 +15,9 @@ from fcgraph.embedded import ports
 from fcgraph.embedded.process import Process as Server
 from fcgraph.settings import Settings
 from tests import services
-from tests.faults.conftest import StartTraffic
+from tests.api.asking import Api, serving
+from tests.faults.conftest import StartTraffic, Tell
+from tests.faults.proxy import Proxy
 from tests.faults.run import SOAK, times
 from tests.waiting import until
 from tests.workers.conftest import StartConsumer
@@ -23,49 +26,130 @@ from tests.workers.topic import Topic
 READY_SECONDS = 60
 BACK_SECONDS = 30
 END_SECONDS = 120
-AWAY_SECONDS = 60 if SOAK else 8
+AWAY_SECONDS = (60, 1, 5, 10, 20) if SOAK else (3,)
+SOON = {"KAFKA_REQUEST_TIMEOUT_SECONDS": "1", "WAITING_RETRY_SECONDS": "0.2"}  # no test of the defaults' patience
 RATE = 200
+OFFSET_COMMIT = b"\x00\x08\x00\x09"  # how a request to commit offsets begins: its number and its version
+
+
+@dataclass
+class Kafka:
+    """A Kafka of these tests' own, not started at first, with two addresses: its own, and one by way of a proxy."""
+
+    server: Server
+    address: str
+    proxy: Proxy
+
+    def start(self) -> None:
+        self.server.start()
+        self.server.wait_until_ready(READY_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    folder, port, behind = tmp_path_factory.mktemp("kafka-away"), ports.free(), ports.free()
+    part = embedded_kafka.apache_part(services.ROOT / ".fcgraph", folder, port, partitions=4)
+    proxy = Proxy("127.0.0.1", behind)
+    more = {
+        "listeners=": f"PROXIED://127.0.0.1:{behind}",
+        "advertised.listeners=": f"PROXIED://127.0.0.1:{proxy.port}",
+        "listener.security.protocol.map=": "PROXIED:PLAINTEXT",
+    }
+
+    def prepare() -> None:
+        assert part.prepare is not None
+        part.prepare()
+        lines = (folder / "server.properties").read_text().splitlines()
+        wider = (line + "".join(f",{value}" for name, value in more.items() if line.startswith(name)) for line in lines)
+        (folder / "server.properties").write_text("\n".join(wider))
+
+    with (folder / "kafka.log").open("w") as lines:
+        server = Server(replace(part, prepare=prepare), lambda _, line: print(line, file=lines, flush=True))
+        yield Kafka(server, f"127.0.0.1:{port}", proxy)
+        server.stop()
+    proxy.close()
 
 
 @pytest.fixture
-def server(tmp_path: Path, apache_kafka: object) -> Iterator[tuple[Server, str]]:
-    """A Kafka of the test's own, not started yet, and its address."""
-    port = ports.free()
-    part = embedded_kafka.apache_part(services.ROOT / ".fcgraph", tmp_path / "kafka", port, partitions=4)
-    with (tmp_path / "kafka.log").open("w") as lines:
-        process = Server(part, lambda _, line: print(line, file=lines, flush=True))
-        yield process, f"127.0.0.1:{port}"
-        process.stop()
+def there(settings: Settings, own: Kafka, apache_kafka: object) -> Settings:
+    """The settings that lead to this Kafka."""
+    return settings.model_copy(update={"kafka_broker": own.address})
+
+
+@pytest.fixture
+def behind_proxy(there: Settings, own: Kafka) -> Settings:
+    """The settings that lead to this Kafka by way of its proxy."""
+    return there.model_copy(update={"kafka_broker": f"127.0.0.1:{own.proxy.port}"})
+
+
+def ready(api: Api) -> tuple[int, str]:
+    """What `/health/ready` says of all, and of Kafka."""
+    response = api.client.get("/health/ready")
+    return response.status_code, response.json()["kafka"]
 
 
 def test_kafka_away_at_the_start_and_at_work(
     start_consumer: StartConsumer,
     start_traffic: StartTraffic,
-    settings: Settings,
+    there: Settings,
     engine: Engine,
-    server: tuple[Server, str],
+    own: Kafka,
+    rnd: Random,
+    tell: Tell,
 ) -> None:
-    process, address = server
-    consumer = start_consumer(KAFKA_BROKER=address)
-    consumer.wait_for("waiting_for_kafka", READY_SECONDS)
-    process.start()
-    process.wait_until_ready(READY_SECONDS)
-    consumer.wait_for("partitions_assigned", BACK_SECONDS)
-    topic = Topic(settings.model_copy(update={"kafka_broker": address}))
-    traffic = start_traffic(rate=RATE, broker=address)
-    for _ in range(times(20)):
-        settled = len(consumer.events("batch_settled"))
-        consumer.wait_for("batch_settled", READY_SECONDS, count=settled + 1)
-        waited = len(consumer.events("waiting_for_kafka"))
-        killed_at = time.monotonic()
-        process.kill_the_rest()
-        until(lambda at=killed_at: time.monotonic() - at > AWAY_SECONDS, 2 * AWAY_SECONDS)  # type: ignore[misc]
-        consumer.wait_for("waiting_for_kafka", READY_SECONDS, count=waited + 1)
-        settled = len(consumer.events("batch_settled"))
-        process.start()
-        process.wait_until_ready(READY_SECONDS)
-        consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+    tell("seconds away", AWAY_SECONDS)
+    consumer = start_consumer(KAFKA_BROKER=there.kafka_broker, **SOON)
+    with serving(there) as api:
+        consumer.wait_for("waiting_for_kafka", READY_SECONDS)
+        assert ready(api) == (503, "away")
+        own.start()
+        consumer.wait_for("partitions_assigned", BACK_SECONDS)
+        traffic = start_traffic(rate=RATE, broker=there.kafka_broker)
+        for seconds in AWAY_SECONDS:
+            settled = len(consumer.events("batch_settled"))
+            consumer.wait_for("batch_settled", READY_SECONDS, count=settled + 1)
+            until(lambda: ready(api) == (200, "ok"), BACK_SECONDS)
+            waited = len(consumer.events("waiting_for_kafka"))
+            killed_at = time.monotonic()
+            own.server.kill_the_rest()
+            until(lambda: ready(api) == (503, "away"), READY_SECONDS)
+            consumer.wait_for("waiting_for_kafka", READY_SECONDS, count=waited + 1)
+            until(lambda s=seconds, at=killed_at: time.monotonic() - at > s, READY_SECONDS + 1)  # type: ignore[misc]
+            settled = len(consumer.events("batch_settled"))
+            own.start()
+            consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+            until(lambda: ready(api) == (200, "ok"), BACK_SECONDS)
     traffic.finish()
+    topic = Topic(there)
+    until(topic.is_read, END_SECONDS)
+    assert consumer.terminate() == 0
+    assert not consumer.events("bug")
+    traffic.history.check(engine, topic)
+
+
+def test_connections_to_kafka_cut_stalled_and_answers_lost(
+    start_consumer: StartConsumer,
+    start_traffic: StartTraffic,
+    behind_proxy: Settings,
+    engine: Engine,
+    own: Kafka,
+    rnd: Random,
+    tell: Tell,
+) -> None:
+    tell("cuts", times(100))
+    if not own.server.alive:
+        own.start()
+    consumer = start_consumer(KAFKA_BROKER=behind_proxy.kafka_broker, **SOON)
+    consumer.wait_for("partitions_assigned", READY_SECONDS)
+    traffic = start_traffic(rate=RATE, broker=behind_proxy.kafka_broker)
+    for _ in range(times(100)):
+        kind = own.proxy.misbehave(rnd, BACK_SECONDS, lose=OFFSET_COMMIT)
+        settled = len(consumer.events("batch_settled"))
+        consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+        assert consumer.is_running, kind
+    traffic.finish()
+    tell("messages", len(traffic.history.records))
+    topic = Topic(behind_proxy)
     until(topic.is_read, END_SECONDS)
     assert consumer.terminate() == 0
     assert not consumer.events("bug")

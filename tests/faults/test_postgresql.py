@@ -9,14 +9,17 @@ from random import Random
 import pytest
 from sqlalchemy import Engine
 
-from fcgraph import db
+from fcgraph import db, queue
 from fcgraph.embedded import ports, postgres
 from fcgraph.embedded.process import Process as Server
 from fcgraph.settings import Settings
 from tests import services
-from tests.faults.conftest import StartTraffic, through
+from tests.api.asking import Api, serving
+from tests.faults.conftest import StartTraffic, Tell, through
+from tests.faults.imports import RESUME_SECONDS_MAX, Imports
 from tests.faults.proxy import Proxy
 from tests.faults.run import SOAK, times
+from tests.jobs.processes import Environment
 from tests.waiting import until
 from tests.workers.account import account
 from tests.workers.conftest import StartConsumer
@@ -25,27 +28,8 @@ from tests.workers.topic import Topic
 READY_SECONDS = 60
 BACK_SECONDS = 30
 END_SECONDS = 120
-AWAY_SECONDS = 60 if SOAK else 6
+AWAY_SECONDS = 60 if SOAK else 4
 RATE = 300
-
-
-def cut(proxy: Proxy, rnd: Random) -> str:
-    """One fault of a random kind; returns its name."""
-    kind = rnd.choice(("cut", "stall and flow", "stall and cut", "half-close", "lose the answer to COMMIT"))
-    if kind == "cut":
-        proxy.cut()
-    elif kind == "half-close":
-        proxy.half_close()
-    elif kind == "lose the answer to COMMIT":
-        proxy.lose_answer_to(b"COMMIT", after=b"intake_watermark")
-        until(lambda: proxy.answer_lost, BACK_SECONDS)
-    else:
-        proxy.stall()
-        until(lambda: proxy.held_back, BACK_SECONDS)
-        if kind == "stall and cut":
-            proxy.cut()
-        proxy.flow()
-    return kind
 
 
 def test_connections_cut_stalled_and_answers_lost(
@@ -56,44 +40,70 @@ def test_connections_cut_stalled_and_answers_lost(
     settings: Settings,
     postgres_proxy: Proxy,
     rnd: Random,
+    tell: Tell,
 ) -> None:
+    tell("cuts", times(200))
     consumer = start_consumer(DATABASE_URL=through(postgres_proxy, settings), WAITING_RETRY_SECONDS="0.2")
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     traffic = start_traffic(rate=RATE)
     for _ in range(times(200)):
-        kind = cut(postgres_proxy, rnd)
+        kind = postgres_proxy.misbehave(rnd, BACK_SECONDS, lose=b"COMMIT", after=b"intake_watermark")
         settled = len(consumer.events("batch_settled"))
         consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
         assert consumer.is_running, kind
     traffic.finish()
+    tell("messages", len(traffic.history.records))
     until(topic.is_read, END_SECONDS)
     assert consumer.terminate() == 0
     assert not consumer.events("bug")
     traffic.history.check(engine, topic)
 
 
-def test_away_is_waited_for_and_is_no_rejection(
+def test_away_is_waited_for_told_and_is_no_rejection(
     start_consumer: StartConsumer,
     start_traffic: StartTraffic,
     topic: Topic,
     engine: Engine,
     settings: Settings,
     postgres_proxy: Proxy,
+    jobs: Environment,
+    imports: Imports,
+    tell: Tell,
 ) -> None:
-    consumer = start_consumer(DATABASE_URL=through(postgres_proxy, settings))
+    tell("seconds away", AWAY_SECONDS)
+    url = through(postgres_proxy, settings)
+    jobs.settings["DATABASE_URL"] = url
+    others = [jobs.start("-m", "workers.worker"), jobs.start("-m", "workers.scheduler")]
+    consumer = start_consumer(DATABASE_URL=url)
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     traffic = start_traffic(rate=RATE)
     consumer.wait_for("batch_settled", READY_SECONDS)
-    postgres_proxy.refuse()
-    sent = len(traffic.history.records)
-    until(lambda: len(traffic.history.records) >= sent + AWAY_SECONDS * RATE, 3 * AWAY_SECONDS)
-    assert consumer.events("waiting_for_postgresql")
-    settled = len(consumer.events("batch_settled"))
-    postgres_proxy.welcome()
-    consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+    with serving(settings.model_copy(update={"database_url": url})) as api:
+        until(lambda: ready(api) == (200, "ok"), READY_SECONDS)
+        import_id = imports.accept()
+        queue.enqueue_import(settings.redis_url, import_id)
+        until(lambda: imports.row(import_id).done_chunks > 0, READY_SECONDS)
+        postgres_proxy.refuse()
+        until(lambda: ready(api) == (503, "away"), READY_SECONDS)
+        sent = len(traffic.history.records)
+        until(lambda: len(traffic.history.records) >= sent + AWAY_SECONDS * RATE, 3 * AWAY_SECONDS)
+        assert consumer.events("waiting_for_postgresql")
+        settled = len(consumer.events("batch_settled"))
+        postgres_proxy.welcome()
+        consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+        until(lambda: ready(api) == (200, "ok"), BACK_SECONDS)
+        until(lambda: imports.is_done(import_id), RESUME_SECONDS_MAX)
     traffic.finish()
     until(topic.is_read, END_SECONDS)
+    assert [process.poll() for process in others] == [None, None]
+    imports.check()
     traffic.history.check(engine, topic)
+
+
+def ready(api: Api) -> tuple[int, str]:
+    """What `/health/ready` says of all, and of PostgreSQL."""
+    response = api.client.get("/health/ready")
+    return response.status_code, response.json()["postgresql"]
 
 
 @pytest.fixture
@@ -111,7 +121,9 @@ def test_postgresql_killed_under_load(
     topic: Topic,
     server: tuple[Server, str],
     rnd: Random,
+    tell: Tell,
 ) -> None:
+    tell("kills", times(20))
     process, url = server
     engine = db.make_engine(url, name="tests", pool_max=2)
     consumer = start_consumer(DATABASE_URL=url)

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from fcgraph import db, reports
 from fcgraph.files import Files
 from tests import services
+from tests.faults.conftest import Tell
 from tests.faults.run import times
 from tests.waiting import until
 
@@ -61,7 +62,10 @@ def check(engine: Engine, files: Files) -> int:
     return len(rows)
 
 
-def test_reports_killed_at_any_moment(engine: Engine, database_url: str, tmp_path: Path, rnd: Random) -> None:
+def test_reports_killed_at_any_moment(
+    engine: Engine, database_url: str, tmp_path: Path, rnd: Random, tell: Tell
+) -> None:
+    tell("kills", times(100))
     files = Files(tmp_path / "reports")
     versions = 0
     for _ in range(times(100)):

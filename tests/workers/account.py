@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from fcgraph import db
 from fcgraph.intake.batch import COUNT_COLUMNS
@@ -26,13 +26,18 @@ class Account(NamedTuple):
 
 def account(engine: Engine, topic: str) -> Account:
     """The counts of everything read from a topic of this name."""
+    with db.read(engine) as connection:
+        return account_by(connection, topic)
+
+
+def account_by(connection: Connection, topic: str) -> Account:
+    """As `account`, in a transaction at hand."""
     sums = ", ".join(f"coalesce(sum(r.{column}), 0)::bigint" for column in COUNT_COLUMNS)
     statement = sa.text(
         f"SELECT {sums} FROM kafka_ranges r JOIN intake_batches USING (batch_id)"
         " JOIN kafka_topics USING (topic_ref) WHERE topic = :topic"
     )
-    with db.read(engine) as connection:
-        return Account(*connection.execute(statement, {"topic": topic}).one())
+    return Account(*connection.execute(statement, {"topic": topic}).one())
 
 
 def payments(engine: Engine) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from fcgraph.settings import Settings
 from tests.faults.proxy import Proxy
 from tests.waiting import until
-from tests.workers.account import account, kept, payments
+from tests.workers.account import account, payments
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic, value
 
@@ -42,26 +42,6 @@ def test_postgresql_away_at_the_start(
     consumer.wait_for("partitions_assigned", BACK_SECONDS)
     topic.send([value(1)])
     until(lambda: payments(engine) == 1, BACK_SECONDS)
-
-
-def test_postgresql_away_at_work(
-    start_consumer: StartConsumer, topic: Topic, engine: Engine, settings: Settings, postgresql: Proxy
-) -> None:
-    consumer = start_consumer(DATABASE_URL=through(postgresql, settings), KAFKA_SLICE_MAX="50")
-    consumer.wait_for("partitions_assigned", READY_SECONDS)
-    topic.send(value(n) for n in range(1, 301))
-    until(lambda: payments(engine) > 0, READY_SECONDS)
-    postgresql.refuse()
-    topic.send(value(n) for n in range(301, 1001))
-    consumer.wait_for("waiting_for_postgresql", READY_SECONDS, count=2)
-    assert payments(engine) < 1000
-    postgresql.welcome()
-    until(lambda: payments(engine) == 1000, BACK_SECONDS)
-    until(topic.is_read, READY_SECONDS)
-    found = account(engine, topic.name)
-    assert (found.read, found.inserted, kept(engine)) == (1000, 1000, [])
-    assert consumer.is_running
-    assert not consumer.events("bug")
 
 
 def test_the_answer_to_a_commit_lost(

@@ -1,0 +1,70 @@
+"""Imports on their way while things break; at the end every row of every accepted file is there once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from fcgraph import csv_imports, db
+from fcgraph.files import Files
+
+ROWS = 400
+RESUME_SECONDS_MAX = 60
+HEADER = "transaction_id,sender_id,receiver_id,amount,currency,timestamp,status\n"
+
+
+def new_file() -> bytes:
+    """A file whose payments are in no other."""
+    lines = (
+        f"{uuid4()},00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002,"
+        f"1.00,USD,2025-05-10T08:15:00Z,completed\n"
+        for _ in range(ROWS)
+    )
+    return (HEADER + "".join(lines)).encode()
+
+
+class Imports:
+    """Files that were accepted, each with rows of its own; at the end every row is there once."""
+
+    def __init__(self, engine: Engine, uploads: Path) -> None:
+        self.engine = engine
+        self.files = Files(uploads)
+        self.accepted: list[UUID] = []
+
+    def accept(self, content: bytes | None = None) -> UUID:
+        """Take a file in, as the API does; one with rows of its own unless it is given."""
+        accepted = csv_imports.accept(
+            self.engine,
+            self.files,
+            [content or new_file()],
+            file_name="payments.csv",
+            dry_run=False,
+            mode="VALID_ROWS",
+            expected=None,
+            reimport=False,
+            correlation_id="test",
+            upload_max_bytes=10**7,
+        )
+        self.accepted.append(accepted.import_id)
+        return accepted.import_id
+
+    def row(self, import_id: UUID) -> Any:
+        with db.read(self.engine) as connection:
+            return connection.execute(sa.text("SELECT * FROM imports WHERE import_id = :id"), {"id": import_id}).one()
+
+    def is_done(self, import_id: UUID) -> bool:
+        return bool(self.row(import_id).state == "SUCCEEDED")
+
+    def check(self) -> None:
+        """Hold all that was accepted against what is stored."""
+        for import_id in self.accepted:
+            row = self.row(import_id)
+            assert (row.state, row.read_count, row.inserted_count, row.duplicate_count) == ("SUCCEEDED", ROWS, ROWS, 0)
+        with db.read(self.engine) as connection:
+            stored = connection.scalar(sa.text("SELECT count(*) FROM transactions WHERE source_partition IS NULL"))
+            counted = connection.scalar(sa.text("SELECT sum(read_count) FROM intake_batches WHERE kind = 'CSV'"))
+        assert stored == counted == ROWS * len(self.accepted)
