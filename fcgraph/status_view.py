@@ -94,9 +94,11 @@ def shown(stack: Stack, work: Work) -> dict[str, Any]:
 
 def show(console: Console, stack: Stack, work: Work, time_zone: str) -> None:
     """Print all of it. `time_zone` is the reporting one."""
-    api = f"API {stack['api_url']}   " if stack["api_url"] else ""
-    console.print(f"{api}Kafka {stack['kafka_broker']} ({stack['kafka_kind']})")
-    console.print(f"PostgreSQL {stack['database_url']}   Redis {stack['redis_url']}")
+    kafka = f"{stack['kafka_broker']} ({stack['kafka_kind']})"
+    addresses = {"API": stack["api_url"], "PostgreSQL": stack["database_url"], "Redis": stack["redis_url"]}
+    for name, address in (addresses | {"Kafka": kafka}).items():
+        if address:
+            console.print(f"{name:<11}{address}", soft_wrap=True)
     if stack["processes"]:
         processes = Table("process", "state", "pid", "restarts", title="Processes", title_justify="left")
         for name, process in stack["processes"].items():

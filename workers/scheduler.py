@@ -92,14 +92,14 @@ class Scheduler(rq_scheduler.Scheduler):  # type: ignore[misc] # ships no types
         due = self.connection.zrangebyscore(self.scheduled_jobs_key, "-inf", now.timestamp())
         for entry in due:
             try:
-                self._fire(entry.decode())
+                self._fire(entry.decode(), now)
             except redis.ConnectionError:
                 raise
             except Exception as e:  # noqa: BLE001 - whatever a stranger wrote there, the others still fire
                 logger.error("scheduled_entry_removed", entry=repr(entry), reason=type(e).__name__)
                 self.connection.zrem(self.scheduled_jobs_key, entry)
 
-    def _fire(self, entry_id: str) -> None:
+    def _fire(self, entry_id: str, now: datetime) -> None:
         planned = self._planned.get(entry_id)
         if planned is None:  # scheduled by somebody else through rq-scheduler's own interface
             self.enqueue_job(self.job_class.fetch(entry_id, connection=self.connection))
@@ -108,8 +108,9 @@ class Scheduler(rq_scheduler.Scheduler):  # type: ignore[misc] # ships no types
             self.queue_class(self.queue_name, connection=self.connection), planned.function, job_id=planned.job_id
         )
         failpoints.reach("scheduler-fired")
-        self.connection.zrem(self.scheduled_jobs_key, entry_id)
-        failpoints.reach("scheduler-entry-removed")
+        # Its entry gets the next time in place of this one: at no moment is the job not scheduled.
+        self.enqueue_at(planned.next_after(now), planned.function, job_id=planned.entry_id)
+        failpoints.reach("scheduler-planned-again")
         logger.debug("job_fired", job_id=planned.job_id)
 
 

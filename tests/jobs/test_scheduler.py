@@ -73,13 +73,14 @@ def test_a_start_fires_everything_once_and_plans_the_next_time(
 ) -> None:
     scheduler.round(NOON, at_start=True)
     assert take_all(client) == ALL
-    scheduler.round(NOON)
-    assert take_all(client) == []
-    assert {s.job_id: s.next_at for s in queue.scheduled(redis_url)} == {
-        "scheduled-due-reports": datetime(2025, 6, 16, tzinfo=UTC),
-        "scheduled-sweep-imports": NOON + timedelta(seconds=10),
-        "scheduled-sweep-reports": NOON + timedelta(seconds=60),
-    }
+    for _ in range(2):  # the first round plans the next time, and the second leaves it as it is
+        assert {s.job_id: s.next_at for s in queue.scheduled(redis_url)} == {
+            "scheduled-due-reports": datetime(2025, 6, 16, tzinfo=UTC),
+            "scheduled-sweep-imports": NOON + timedelta(seconds=10),
+            "scheduled-sweep-reports": NOON + timedelta(seconds=60),
+        }
+        scheduler.round(NOON)
+        assert take_all(client) == []
 
 
 def test_rounds_do_not_push_what_is_planned_away(client: Redis, scheduler: Scheduler) -> None:
@@ -89,9 +90,9 @@ def test_rounds_do_not_push_what_is_planned_away(client: Redis, scheduler: Sched
     for seconds in range(0, 121, 2):
         scheduler.round(NOON + timedelta(seconds=seconds))
         fired += [(seconds, job_id) for job_id in take_all(client)]
-    assert [job_id for _, job_id in fired].count("sweep-reports") == 1
-    assert 9 <= [job_id for _, job_id in fired].count("sweep-imports") <= 12
-    assert "due-reports" not in [job_id for _, job_id in fired]
+    assert fired == sorted(
+        [(seconds, "sweep-imports") for seconds in range(10, 121, 10)] + [(60, "sweep-reports"), (120, "sweep-reports")]
+    )
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Manila"])
@@ -167,9 +168,7 @@ def test_entries_that_cannot_be_read_are_removed_and_the_others_fire(client: Red
     )
     scheduler.round(NOON, at_start=True)
     assert [job_id for job_id in waiting(client) if job_id in ALL] == ALL
-    assert client.zrange(KEY, 0, -1) == []
-    scheduler.round(NOON)
-    assert client.zcard(KEY) == 3
+    assert sorted(client.zrange(KEY, 0, -1)) == [f"scheduled-{job_id}".encode() for job_id in ALL]
 
 
 def test_a_set_of_another_kind_is_put_right(client: Redis, scheduler: Scheduler) -> None:
@@ -186,7 +185,7 @@ def test_what_others_schedule_fires_as_rq_scheduler_has_it(client: Redis, schedu
     assert "theirs" in waiting(client)
 
 
-@pytest.mark.parametrize("failpoint", ["scheduler-fired=kill", "scheduler-entry-removed=kill@3"])
+@pytest.mark.parametrize("failpoint", ["scheduler-fired=kill", "scheduler-planned-again=kill@2"])
 def test_a_kill_between_two_steps_loses_nothing(
     environment: Environment, client: Redis, redis_url: str, failpoint: str
 ) -> None:
