@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -40,6 +41,7 @@ class Application(FastAPI):
 
     endpoint: GraphQLEndpoint
     socket: GraphQLSocket
+    lane: Lane
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("path") == GRAPHQL_PATH:
@@ -47,7 +49,7 @@ class Application(FastAPI):
                 await self.endpoint(scope, receive, send)
                 return
             if scope["type"] == "websocket":
-                await self.socket(scope, receive, send)
+                await self.lane.serve(self.socket, scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
 
@@ -83,7 +85,8 @@ def create(settings: Settings) -> Application:
     app.state.doors = doors
     app.state.probe = Probe(doors)
     app.endpoint = GraphQLEndpoint(doors, schema, documents, lane)
-    app.socket = GraphQLSocket(doors, schema, documents)
+    app.lane = lane
+    app.socket = GraphQLSocket(replace(doors, reader=lane.reader), schema, documents)
     app.include_router(rest.router)
     app.include_router(playground.router)
     app.middleware("http")(_with_request_id)

@@ -95,9 +95,8 @@ class GraphQLEndpoint:
             return _failure([error], request_id)
 
     async def _in_lane(self, request: bodies.Request, request_id: str) -> tuple[int, bytes]:
-        return await self._lane.run(
-            lambda reader: self._by_strawberry(request, Context(replace(self._doors, reader=reader), request_id))
-        )
+        doors = replace(self._doors, reader=self._lane.reader)
+        return await self._lane.run(lambda: self._by_strawberry(request, Context(doors, request_id)))
 
     async def _by_strawberry(self, request: bodies.Request, context: Context) -> tuple[int, bytes]:
         # The fast path logs nothing, so only here every line gets the request's id.

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fcgraph.api.reader import Reader
 
@@ -20,32 +22,59 @@ JOIN_SECONDS_MAX = 10
 
 
 class Lane:
-    """Runs work away from the server's event loop, with a reader of its own: connections belong to a loop."""
+    """Runs work away from the server's event loop; it reads by `reader`, as connections belong to a loop."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+        self.reader = reader
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    async def run(self, work: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
+    async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What the work returns; it is cancelled when the caller is."""
         if self._loop is None:
             self._start()
         assert self._loop is not None
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(self._reader), self._loop))
+        return await _elsewhere(work(), self._loop)
+
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run an ASGI application here whose messages come and go by the caller's event loop."""
+        server = asyncio.get_running_loop()
+
+        async def receive_there() -> Message:
+            return await _elsewhere(_coroutine(receive()), server)
+
+        async def send_there(message: Message) -> None:
+            await _elsewhere(_coroutine(send(message)), server)
+
+        await self.run(lambda: _coroutine(app(scope, receive_there, send_there)))
 
     async def close(self) -> None:
-        """End the connections and the thread."""
+        """End what still runs, the connections and the thread."""
         if self._loop is None or self._thread is None:
             return
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._reader.close(), self._loop))
+        await _elsewhere(self._end(), self._loop)
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join, JOIN_SECONDS_MAX)
         self._loop.close()
         self._loop = self._thread = None
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.reader.close()
 
     def _start(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="api-lane", daemon=True)
         self._thread.start()
+
+
+async def _elsewhere(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+
+async def _coroutine(awaitable: Awaitable[T]) -> T:
+    return await awaitable

@@ -68,17 +68,19 @@ def test_a_statement_that_takes_too_long(demo_url: str, tmp_path: Path) -> None:
         holder.rollback()
 
 
-def test_an_operation_that_takes_too_long(demo_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("query", ["{ currencies { code } }", "{ payments(first: 1) { nodes { amount } } }"])
+def test_an_operation_that_takes_too_long(demo_url: str, tmp_path: Path, query: str) -> None:
     with psycopg2.connect(demo_url) as holder, holder.cursor() as cursor:
         cursor.execute("LOCK TABLE currency IN ACCESS EXCLUSIVE MODE")
         with serving(settings_for(demo_url, tmp_path, operation_timeout_seconds=0.2)) as api:
-            error = api.refused("{ currencies { code } }")
+            error = api.refused(query)
             assert error["extensions"]["code"] == "QUERY_TOO_COMPLEX"
             assert "OPERATION_TIMEOUT_SECONDS" in error["message"]
         holder.rollback()
 
 
-def test_an_exhausted_pool_and_a_free_event_loop(demo_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("query", ["{ currencies { code } }", "{ payments(first: 1) { nodes { amount } } }"])
+def test_an_exhausted_pool_and_a_free_event_loop(demo_url: str, tmp_path: Path, query: str) -> None:
     settings = settings_for(demo_url, tmp_path, read_pool_max=1, read_pool_wait_seconds=0.3)
     with (
         psycopg2.connect(demo_url) as holder,
@@ -87,7 +89,7 @@ def test_an_exhausted_pool_and_a_free_event_loop(demo_url: str, tmp_path: Path) 
         ThreadPoolExecutor(2) as threads,
     ):
         cursor.execute("LOCK TABLE currency IN ACCESS EXCLUSIVE MODE")
-        waiting = [threads.submit(api.post, "{ currencies { code } }") for _ in range(2)]
+        waiting = [threads.submit(api.post, query) for _ in range(2)]
         # The other requests wait for the database; one that needs none is answered meanwhile.
         assert api.ask("{ __typename }") == {"__typename": "Query"}
         assert not all(f.done() for f in waiting)

@@ -1,0 +1,54 @@
+"""What takes Python long holds up nobody, over HTTP and over websockets."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.api.asking import Api, serving
+from tests.api.conftest import settings_for
+from tests.api.test_subscription import connected
+
+# Off the fast path: 100 users' totals of a year, as many fields as the demo has.
+LONG = """{ users(first: 100) { nodes { a: dailyTotals(start: "2025-01-01", end: "2025-12-31") { ...T }
+  b: dailyTotals(start: "2025-01-01", end: "2025-12-31") { ...T } } } currencies { code } }
+  fragment T on DailyTotals { rows { userId day currency totalSent totalReceived sentCount receivedCount } }"""
+LEAST = 10  # one after the other on one event loop it would be one or two
+
+
+def test_trivial_queries_while_a_long_one_is_answered(demo: Api) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        long = threads.submit(demo.ask, LONG)
+        answered = 0
+        while not long.done():
+            assert demo.ask("{ __typename }") == {"__typename": "Query"}
+            answered += 1
+        assert len(long.result()["users"]["nodes"]) == 8
+    assert answered > LEAST
+
+
+def test_trivial_queries_while_a_socket_asks_long_ones(demo: Api) -> None:
+    def ask() -> Any:
+        with connected(demo) as socket:
+            for n in range(3):
+                socket.send_json({"type": "subscribe", "id": str(n), "payload": {"query": LONG}})
+            messages = [socket.receive_json() for _ in range(6)]
+        return sorted((m["id"], m["type"]) for m in messages)
+
+    with ThreadPoolExecutor(1) as threads:
+        long = threads.submit(ask)
+        answered = 0
+        while not long.done():
+            assert demo.ask("{ __typename }") == {"__typename": "Query"}
+            answered += 1
+        assert long.result() == [(str(n), kind) for n in range(3) for kind in ("complete", "next")]
+    assert answered > LEAST
+
+
+def test_the_end_of_a_process_with_a_socket_open(demo_url: str, tmp_path: Path) -> None:
+    with serving(settings_for(demo_url, tmp_path)) as api, connected(api) as socket:
+        socket.send_json({"type": "ping"})
+        assert socket.receive_json() == {"type": "pong"}
+        lane = api.app.lane
+    assert lane._thread is None
