@@ -142,6 +142,10 @@ class Documents:
         assert self._schema is not None, "`serve` was called when the schema was made"
         return self._schema
 
+    def remembers(self, text: str) -> bool:
+        """Whether making this document ready costs nothing."""
+        return text in self._seen
+
     def prepare(self, text: str) -> Prepared:
         """Make a document ready. Raises GraphQLError when it is no GraphQL, LimitReached when it is too much."""
         with self._lock:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from structlog.contextvars import bound_contextvars
 from fcgraph import log
 from fcgraph.api import answers, bodies
 from fcgraph.api.context import Context, Doors
-from fcgraph.api.documents import Documents, NotAdmitted
+from fcgraph.api.documents import Admitted, Documents, NotAdmitted
 from fcgraph.api.fastpath import FastPath
 from fcgraph.api.lane import Lane
 from fcgraph.api.schema import FcgraphSchema
@@ -67,7 +68,7 @@ class GraphQLEndpoint:
         """The status and the body of the answer."""
         context = Context(self._doors, request_id)
         try:
-            admitted = self._documents.admit(request.query, request.operation_name, request.variables)
+            admitted = await self._admit(request)
             kind = admitted.operation.operation.value
             if kind == OperationType.SUBSCRIPTION.value:
                 raise BadInput("Subscriptions are served over websockets (graphql-transport-ws), not over POST")
@@ -93,6 +94,11 @@ class GraphQLEndpoint:
             with bound_contextvars(request_id=request_id):
                 answers.note([error])
             return _failure([error], request_id)
+
+    async def _admit(self, request: bodies.Request) -> Admitted:
+        admit = partial(self._documents.admit, request.query, request.operation_name, request.variables)
+        # A document that is new here is parsed and validated, which is long work too.
+        return admit() if self._documents.remembers(request.query) else await self._lane.call(admit)
 
     async def _in_lane(self, request: bodies.Request, request_id: str) -> tuple[int, bytes]:
         doors = replace(self._doors, reader=self._lane.reader)

@@ -36,6 +36,14 @@ class Lane:
         assert self._loop is not None
         return await _elsewhere(work(), self._loop)
 
+    async def call(self, work: Callable[[], T]) -> T:
+        """What a plain function returns."""
+
+        async def called() -> T:
+            return work()
+
+        return await self.run(called)
+
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Run an ASGI application here whose messages come and go by the caller's event loop."""
         server = asyncio.get_running_loop()

@@ -25,4 +25,4 @@ LANGUAGE sql STABLE ROWS 100 AS $$
 $$;
 COMMENT ON FUNCTION users_daily_totals IS '@behavior +list -connection';
 
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET random_page_cost = 1.1', current_database()); END $$;
+DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || quote_ident(current_database()) || ' SET random_page_cost = 1.1'; END $$;
