@@ -31,7 +31,7 @@ from workers.scheduler import Scheduler, plan
 
 ALIVE_SECONDS_MAX = 1.5  # a scheduler has fired everything by then, or not yet begun
 LOCK_SECONDS_MAX = 20  # a killed one's lock has expired by then
-MOMENTS = ("", "", "scheduler-fired=kill", "scheduler-entry-removed=kill@2")
+MOMENTS = ("", "", "scheduler-fired=kill", "scheduler-planned-again=kill@2")
 ENTRIES = {"scheduled-due-reports", "scheduled-sweep-imports", "scheduled-sweep-reports"}
 
 
