@@ -214,6 +214,18 @@ def test_report_versions_and_what_changed_between_them(api: Api, api_settings: S
     assert api.ask('{ reportFile(period: "2025-05", version: 9) { version } }')["reportFile"] is None
 
 
+@pytest.mark.parametrize("month", ["2025-13", "2025-5", "0000-01", "2025-05-01", "../2025", ""])
+def test_what_is_no_month_is_told(api: Api, month: str) -> None:
+    for query in (
+        "query($m: Month!) { reportFile(period: $m) { version } }",
+        "query($m: Month!) { reportFiles(period: $m) { totalCount } }",
+        "mutation($m: Month!) { generateMonthlyReport(period: $m) { unchanged } }",
+    ):
+        errors = api.post(query, {"m": month}).json()["errors"]
+        assert [error["extensions"]["code"] for error in errors] == ["BAD_USER_INPUT"]
+        assert "such as 2025-05" in errors[0]["message"]
+
+
 def test_a_month_that_has_not_started(api: Api) -> None:
     query = 'mutation { generateMonthlyReport(period: "2999-01") { reportFile { version } userErrors { code path } } }'
     assert api.ask(query)["generateMonthlyReport"] == {
