@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: up test soak lint playground schema bench-report bench-read check-python
+.PHONY: up test soak lint playground schema bench-report bench-read bench-fuzz check-python
 
 PLAYGROUND := fcgraph/api/playground
 PLAYGROUND_BUILT := $(PLAYGROUND)/dist/playground.js
@@ -40,6 +40,10 @@ schema: $(INSTALLED)
 # Requests a second beside PostGraphile on the same database (Node.js 22 or newer comes from npm).
 bench-read: $(INSTALLED)
 	$(BIN)/python -m tests.bench.read
+
+# 5,000 generated documents and 5,000 mutated bodies: no 5xx, no traceback, and how long the slowest refusal took.
+bench-fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.bench.fuzz
 
 # What can be told without running anything.
 lint: $(INSTALLED)

@@ -70,7 +70,9 @@ class Settings(BaseSettings):
     body_max_bytes: int = Field(256 * 1024, ge=1)
     query_tokens_max: int = Field(1000, ge=1)
     query_depth_max: int = Field(8, ge=1)
+    query_nesting_max: int = Field(60, ge=1)  # of selections with their fragments, and of values inside values
     query_fields_max: int = Field(200, ge=1)
+    query_introspection_fields_max: int = Field(300, ge=1)  # the playground's question has 230
     query_aliases_max: int = Field(15, ge=0)
     query_root_fields_max: int = Field(10, ge=1)
     query_directives_max: int = Field(20, ge=0)

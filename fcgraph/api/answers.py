@@ -11,6 +11,7 @@ from fcgraph.errors import FcgraphError
 
 INTERNAL = "INTERNAL"
 UNAVAILABLE = ("UNAVAILABLE", "STORAGE_FULL")
+TOO_SLOW = "The operation took longer than {:g} s (OPERATION_TIMEOUT_SECONDS)"
 MASKED = "Something went wrong here. Tell the requestId to whoever runs this."
 
 logger = log.get(__name__)

@@ -113,7 +113,11 @@ async def multipart(scope: Scope, receive: Receive, settings: Settings) -> Async
     )
     try:
         form = await parser.parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError, ValueError) as e:
+    except MultiPartException as e:
+        if "maximum size" in e.message:
+            raise _too_large(settings.body_max_bytes, "BODY_MAX_BYTES") from e
+        raise BadBody(400, f"The body is not multipart/form-data with operations, map and one file: {e.message}") from e
+    except (KeyError, UnicodeDecodeError, ValueError) as e:
         raise BadBody(400, "The body is not multipart/form-data with operations, map and one file") from e
     except OSError as e:
         if e.errno not in NO_ROOM:

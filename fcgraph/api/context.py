@@ -16,10 +16,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from fcgraph import db
 from fcgraph.api.loaders import Loaders
 from fcgraph.api.reader import Reader
-from fcgraph.errors import Unavailable
+from fcgraph.errors import LimitReached, Unavailable
 from fcgraph.files import Files
 from fcgraph.queries import OPERATOR, Viewer
 from fcgraph.queries.pages import PageAsked, asked
+from fcgraph.queries.totals import check_rows
 from fcgraph.settings import Settings
 
 P = ParamSpec("P")
@@ -61,6 +62,8 @@ class Context:
     viewer: Viewer = OPERATOR
     connection_params: dict[str, object] | None = None
     loaders: Loaders = field(init=False)
+    _nodes: int = field(init=False)
+    _totals: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.forget()
@@ -68,6 +71,7 @@ class Context:
     def forget(self) -> None:
         """Start with empty loaders: the next read sees the database as it is then."""
         self.loaders = Loaders(self.doors.reader, self.doors.settings, self.viewer)
+        self._nodes = self._totals = 0
 
     @property
     def settings(self) -> Settings:
@@ -84,5 +88,24 @@ class Context:
         s = self.settings
         return asked(first, after, last, before, page_default=s.page_default, page_max=s.page_max)
 
+    def count_nodes(self, number: int) -> None:
+        """Count what an answer has of pages. Raises LimitReached: how many there are below rows is only known now.
+
+        What is read once may be answered many times: each payment of one user has that user's payments again.
+        """
+        self._nodes += number
+        if self._nodes > self.settings.query_nodes_max:
+            raise LimitReached(f"An answer has at most {self.settings.query_nodes_max} nodes (QUERY_NODES_MAX)")
+
+    def count_totals(self, number: int) -> None:
+        """Count what an answer has of daily totals below lists. Raises BadInput RANGE_TOO_LARGE."""
+        self._totals += number
+        check_rows(self._totals, rows_max=self.settings.totals_rows_max)
+
 
 Info = strawberry.Info[Context, None]
+
+
+def is_below_a_list(info: Info) -> bool:
+    """Whether the field is asked for once per row of something."""
+    return any(isinstance(step, int) for step in info.path.as_list())

@@ -173,7 +173,7 @@ class Documents:
             if prepared.errors:
                 raise NotAdmitted(prepared.errors)
             operation = prepared.operation(operation_name)
-            limits.check_variables(variables, self._settings.list_argument_max)
+            limits.check_variables(variables, self._settings)
             values = prepared.quick_values(operation, variables, self.schema) or self._values(operation, variables)
             prepared.check_nodes(operation, values.coerced, self.schema, self._settings)
         except GraphQLError as e:
@@ -202,5 +202,6 @@ class Documents:
             if "token" in e.message and str(tokens_max) in e.message:
                 raise LimitReached(f"The document has more than {tokens_max} tokens (QUERY_TOKENS_MAX)") from e
             if "nested too deeply" in e.message:
-                raise LimitReached("The document is nested too deep (QUERY_DEPTH_MAX)") from e
+                most = self._settings.query_nesting_max
+                raise LimitReached(f"The document is nested too deep: at most {most} (QUERY_NESTING_MAX)") from e
             raise

@@ -81,10 +81,7 @@ class GraphQLEndpoint:
                     return 200, fast
                 return await self._in_lane(request, request_id)
         except TimeoutError as e:
-            limit = LimitReached(
-                f"The operation took longer than {self._doors.settings.operation_timeout_seconds:g} s"
-                " (OPERATION_TIMEOUT_SECONDS)"
-            )
+            limit = LimitReached(answers.TOO_SLOW.format(self._doors.settings.operation_timeout_seconds))
             limit.__cause__ = e
             return _failure([GraphQLError(limit.message, original_error=limit)], request_id)
         except NotAdmitted as e:

@@ -1,17 +1,18 @@
 """What a document may be: one pass before validation, each fragment walked once, and a bound on the nodes asked for.
 
-Every refusal is a LimitReached that names its setting.
+Every refusal is a LimitReached that names its setting, but for a number that nobody could mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
     DocumentNode,
     FieldNode,
+    FloatValueNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLObjectType,
@@ -27,13 +28,11 @@ from graphql import (
     get_named_type,
 )
 
-from fcgraph.errors import LimitReached
+from fcgraph.errors import BadInput, LimitReached
 from fcgraph.settings import Settings
 
-# Inline fragments and fragments add no depth to an answer, but each is a step for whoever walks the document.
-NESTING_MAX = 60
-# The playground asks for the whole schema; how deep is bounded by a rule of graphql-core.
-INTROSPECTION_FIELDS_MAX = 1000
+# No scalar here takes more; Python refuses to make a number of some thousand digits.
+NUMBER_CHARS_MAX = 100
 
 
 @dataclass(slots=True)
@@ -59,18 +58,17 @@ class Measure:
 class Meter:
     """Measures a document; what a fragment comes to is worked out once."""
 
-    def __init__(self, document: DocumentNode, list_argument_max: int) -> None:
+    def __init__(self, document: DocumentNode, settings: Settings) -> None:
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self._known: dict[str, Measure | None] = {}
-        self._list_argument_max = list_argument_max
+        self._settings = settings
 
     def measure(self, selection_set: SelectionSetNode | None, nesting: int = 0) -> Measure:
         """What the selections come to, without the field they stand below."""
         total = Measure()
         if selection_set is None:
             return total
-        if nesting > NESTING_MAX:
-            raise LimitReached(f"Selections and fragments are nested more than {NESTING_MAX} deep (QUERY_DEPTH_MAX)")
+        check_nesting(nesting, self._settings)
         for selection in selection_set.selections:
             total.directives += len(selection.directives or ())
             if isinstance(selection, FieldNode):
@@ -83,7 +81,7 @@ class Meter:
 
     def _field(self, field: FieldNode, nesting: int) -> Measure:
         for argument in field.arguments or ():
-            check_list_literal(argument.value, self._list_argument_max)
+            check_literal(argument.value, self._settings)
         inner = self.measure(field.selection_set, nesting + 1)
         if field.name.value in ("__schema", "__type"):
             return Measure(1, 1, 1, inner.aliases, inner.directives, inner.fields + inner.introspection_fields)
@@ -104,50 +102,84 @@ class Meter:
         self._known[name] = found
         return found
 
+    def unused(self) -> Measure:
+        """What the fragments come to that no operation has; validation walks them too."""
+        total = Measure()
+        for name in self._fragments:
+            if name not in self._known:
+                total.add(self._fragment(name, 0))
+        return total
+
 
 def check_document(document: DocumentNode, settings: Settings) -> None:
     """Raise LimitReached when any operation of the document is more than one may ask for."""
-    meter = Meter(document, settings.list_argument_max)
+    meter = Meter(document, settings)
+    whole = Measure()
     for operation in document.definitions:
         if not isinstance(operation, OperationDefinitionNode):
             continue
         found = meter.measure(operation.selection_set)
-        directives = found.directives + len(operation.directives or ())
-        for what, have, most, name in (
-            ("depth", found.depth, settings.query_depth_max, "QUERY_DEPTH_MAX"),
-            ("fields", found.fields, settings.query_fields_max, "QUERY_FIELDS_MAX"),
-            ("aliases", found.aliases, settings.query_aliases_max, "QUERY_ALIASES_MAX"),
-            ("directives", directives, settings.query_directives_max, "QUERY_DIRECTIVES_MAX"),
-            ("root fields", found.here, settings.query_root_fields_max, "QUERY_ROOT_FIELDS_MAX"),
-            ("introspection fields", found.introspection_fields, INTROSPECTION_FIELDS_MAX, "QUERY_FIELDS_MAX"),
-        ):
-            if have > most:
-                raise LimitReached(f"The operation has {what} {have}, at most {most} is allowed ({name})")
+        found.directives += len(operation.directives or ())
+        _check_operation(found, settings)
+        whole.add(found)
         for variable in operation.variable_definitions or ():
-            check_list_literal(variable.default_value, settings.list_argument_max)
+            check_literal(variable.default_value, settings)
+    whole.add(meter.unused())
+    # Validation compares every field with every other one beside it, in all of the document.
+    _check("{} fields", whole.fields, settings.query_fields_max, "QUERY_FIELDS_MAX")
+    introspection_max = settings.query_introspection_fields_max
+    _check("{} introspection fields", whole.introspection_fields, introspection_max, "QUERY_INTROSPECTION_FIELDS_MAX")
 
 
-def check_list_literal(value: ValueNode | None, most: int) -> None:
-    """Raise LimitReached when a list written into the document has more than `most` values."""
+def _check_operation(found: Measure, settings: Settings) -> None:
+    _check("a depth of {}", found.depth, settings.query_depth_max, "QUERY_DEPTH_MAX")
+    _check("{} aliases", found.aliases, settings.query_aliases_max, "QUERY_ALIASES_MAX")
+    _check("{} directives", found.directives, settings.query_directives_max, "QUERY_DIRECTIVES_MAX")
+    _check("{} root fields", found.here, settings.query_root_fields_max, "QUERY_ROOT_FIELDS_MAX")
+
+
+def _check(what: str, have: int, most: int, name: str) -> None:
+    if have > most:
+        raise LimitReached(f"The operation has {what.format(have)}, at most {most} is allowed ({name})")
+
+
+def check_nesting(depth: int, settings: Settings) -> None:
+    """Raise LimitReached when something lies deeper than anybody walks."""
+    if depth > settings.query_nesting_max:
+        raise LimitReached(
+            f"Selections, fragments and values are nested at most {settings.query_nesting_max} deep (QUERY_NESTING_MAX)"
+        )
+
+
+def check_literal(value: ValueNode | None, settings: Settings, nesting: int = 1) -> None:
+    """Raise LimitReached when a value written into the document has a list that is too long, or lies too deep."""
     if isinstance(value, ListValueNode):
-        check_length(len(value.values), most)
-        for item in value.values:
-            check_list_literal(item, most)
+        check_length(len(value.values), settings.list_argument_max)
+        inner: Sequence[ValueNode] = value.values
     elif isinstance(value, ObjectValueNode):
-        for field in value.fields:
-            check_list_literal(field.value, most)
+        inner = [field.value for field in value.fields]
+    else:
+        if isinstance(value, IntValueNode | FloatValueNode) and len(value.value) > NUMBER_CHARS_MAX:
+            raise BadInput(f"A number has at most {NUMBER_CHARS_MAX} characters; this has {len(value.value)}")
+        return
+    check_nesting(nesting, settings)
+    for item in inner:
+        check_literal(item, settings, nesting + 1)
 
 
-def check_variables(value: object, most: int) -> None:
-    """Raise LimitReached when a list among the variables has more than `most` values."""
+def check_variables(value: object, settings: Settings, nesting: int = 1) -> None:
+    """The same for the variables of a request."""
     if isinstance(value, list):
-        check_length(len(value), most)
-        for item in value:
-            check_variables(item, most)
+        check_length(len(value), settings.list_argument_max)
+        inner: Iterable[object] = value
     elif isinstance(value, dict):
-        for item in value.values():
-            if isinstance(item, list | dict):
-                check_variables(item, most)
+        inner = value.values()
+    else:
+        return
+    check_nesting(nesting, settings)
+    for item in inner:
+        if isinstance(item, list | dict):
+            check_variables(item, settings, nesting + 1)
 
 
 def check_length(length: int, most: int) -> None:

@@ -31,9 +31,9 @@ logger = log.get(__name__)
 
 @strawberry.type(description="Why it was not done, in a way the caller can act on.")
 class UserError:
-    code: ErrorCode
-    message: str
-    path: list[str]
+    code: ErrorCode = strawberry.field(description="What it was, for programs.")
+    message: str = strawberry.field(description="What it was, for people.")
+    path: list[str] = strawberry.field(description="The argument it is about.")
 
     @staticmethod
     def of(refused: Refused) -> UserError:
@@ -42,29 +42,37 @@ class UserError:
 
 @strawberry.input(description="Exactly one. GraphiQL cannot send files, so text exists beside Upload.", one_of=True)
 class CsvSource:
-    upload: Upload | None = strawberry.UNSET
-    text: str | None = strawberry.UNSET
+    upload: Upload | None = strawberry.field(
+        default=strawberry.UNSET, description="A file, by the GraphQL multipart request specification."
+    )
+    text: str | None = strawberry.field(default=strawberry.UNSET, description="The CSV itself.")
 
 
 @strawberry.input(description="A sum the sender knows.")
 class ControlTotalInput:
-    currency: str
-    amount: Decimal
+    currency: str = strawberry.field(description="The currency.")
+    amount: Decimal = strawberry.field(description="The sum of all amounts in it.")
 
 
 @strawberry.input(description="What the sender knows about the file; differences are shown with the import.")
 class ExpectedControls:
-    row_count: int | None = None
-    totals: list[ControlTotalInput] | None = None
+    row_count: int | None = strawberry.field(default=None, description="Rows without the header.")
+    totals: list[ControlTotalInput] | None = strawberry.field(default=None, description="Sums per currency.")
 
 
 @strawberry.input(description="A CSV file and how to take it.")
 class ImportCsvInput:
-    source: CsvSource
-    file_name: str | None = None
-    dry_run: bool | None = False
-    mode: ImportMode | None = ImportMode.VALID_ROWS
-    expected: ExpectedControls | None = None
+    source: CsvSource = strawberry.field(description="The CSV.")
+    file_name: str | None = strawberry.field(
+        default=None, description="What to call it; else the uploaded file's name."
+    )
+    dry_run: bool | None = strawberry.field(
+        default=False, description="Give the verdicts of a real run and write no payment."
+    )
+    mode: ImportMode | None = strawberry.field(
+        default=ImportMode.VALID_ROWS, description="Whether one rejected row stops all."
+    )
+    expected: ExpectedControls | None = strawberry.field(default=None, description="What to hold the file against.")
     reimport: bool | None = strawberry.field(
         default=False, description="Take the same bytes again instead of answering with their first import."
     )
@@ -72,36 +80,40 @@ class ImportCsvInput:
 
 @strawberry.type(description="The import, recorded and on its way.")
 class ImportCsvPayload:
-    job: ImportJob | None
-    already_imported: bool
-    user_errors: list[UserError]
+    job: ImportJob | None = strawberry.field(description="The import; null when it was not accepted.")
+    already_imported: bool = strawberry.field(
+        description="Whether the same bytes were imported before: then it is that import."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Why it was not accepted; empty when it was.")
 
 
 @strawberry.type(description="The import as it is now.")
 class ImportJobPayload:
-    job: ImportJob | None
-    user_errors: list[UserError]
+    job: ImportJob | None = strawberry.field(description="The import; null when unknown.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
 @strawberry.type(description="The version that holds the month as it is now.")
 class ReportFilePayload:
-    report_file: ReportFile | None
-    unchanged: bool
-    user_errors: list[UserError]
+    report_file: ReportFile | None = strawberry.field(description="The version; null when none was made.")
+    unchanged: bool = strawberry.field(
+        description="Whether the month has the content it had: then no version was added."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
 @strawberry.type(description="How many records were settled now, and how many still break a rule.")
 class ReplayPayload:
-    replayed: int
-    still_rejected: int
-    user_errors: list[UserError]
+    replayed: int = strawberry.field(description="Records that passed now.")
+    still_rejected: int = strawberry.field(description="Records that break a rule still.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
 @strawberry.type(description="The decided record and the payment it was about.")
 class ResolveConflictPayload:
-    record: IntakeRecord | None
-    payment: Payment | None
-    user_errors: list[UserError]
+    record: IntakeRecord | None = strawberry.field(description="The record with its decision.")
+    payment: Payment | None = strawberry.field(description="The payment as it is now.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
 @strawberry.type

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import strawberry
 
+from fcgraph.api.context import Info
 from fcgraph.queries.pages import Kept
 
 T = TypeVar("T")
@@ -15,16 +16,18 @@ Row = object
 
 @strawberry.type(description="Where a page lies in its list.")
 class PageInfo:
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
+    has_next_page: bool = strawberry.field(description="Whether rows follow behind this page.")
+    has_previous_page: bool = strawberry.field(description="Whether rows stand before this page.")
+    start_cursor: str | None = strawberry.field(description="The first row's cursor; null on an empty page.")
+    end_cursor: str | None = strawberry.field(
+        description="The last row's cursor; give it to `after` for the next page."
+    )
 
 
 @strawberry.type(description="A row of a page with the cursor that stands for it.")
 class Edge(Generic[T]):
     cursor: str = strawberry.field(description="Opaque; give it to `after` or `before` of the same list.")
-    node: T
+    node: T = strawberry.field(description="The row itself.")
 
 
 @strawberry.type(
@@ -35,14 +38,22 @@ class Connection(Generic[T]):
     node_of: strawberry.Private[Callable[[Row], T]]
     cursor_of: strawberry.Private[Callable[[Row], str]]
     count: strawberry.Private[Callable[[], Awaitable[int]]]
+    counted: strawberry.Private[bool] = False
+
+    def _rows(self, info: Info) -> Sequence[Row]:
+        """The rows that go into the answer; once as nodes, once as edges, they count once."""
+        if not self.counted:
+            info.context.count_nodes(len(self.kept.rows))
+            self.counted = True
+        return self.kept.rows
 
     @strawberry.field(description="The rows with their cursors.")
-    def edges(self) -> list[Edge[T]]:
-        return [Edge(cursor=self.cursor_of(row), node=self.node_of(row)) for row in self.kept.rows]
+    def edges(self, info: Info) -> list[Edge[T]]:
+        return [Edge(cursor=self.cursor_of(row), node=self.node_of(row)) for row in self._rows(info)]
 
     @strawberry.field(description="The rows alone.")
-    def nodes(self) -> list[T]:
-        return [self.node_of(row) for row in self.kept.rows]
+    def nodes(self, info: Info) -> list[T]:
+        return [self.node_of(row) for row in self._rows(info)]
 
     @strawberry.field(description="Where this page lies in its list.")
     def page_info(self) -> PageInfo:

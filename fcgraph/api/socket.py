@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from copy import copy
 from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
 
 import orjson
+from graphql import GraphQLError, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message as Frame
@@ -14,13 +17,18 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    Message,
+    SubscribeMessage,
+    SubscribeMessagePayload,
+)
 
 from fcgraph.api import answers
 from fcgraph.api.context import Context, Doors
 from fcgraph.api.documents import Documents, NotAdmitted
 from fcgraph.api.schema import FcgraphSchema
+from fcgraph.errors import LimitReached
 
 INVALID_FRAME = "Invalid message"
 TOO_BIG = 1009
@@ -38,15 +46,35 @@ class StrictHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await super().handle_message(cast("Message", message))
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
-        payload = message["payload"]
-        try:
-            self.view.documents.admit(payload["query"], payload.get("operationName"), payload.get("variables") or {})
-        except NotAdmitted as e:
-            told: Any = [answers.told(error, self.context.request_id) for error in e.errors]
-            if self.connection_acknowledged:
+        if self.connection_acknowledged and message["id"] not in self.operations:
+            try:
+                self._admit(message["payload"])
+            except NotAdmitted as e:
+                told: Any = [answers.told(error, self.context.request_id) for error in e.errors]
                 await self.send_message({"id": message["id"], "type": "error", "payload": told})
                 return
         await super().handle_subscribe(message)
+
+    def _admit(self, payload: SubscribeMessagePayload) -> None:
+        most = self.view.settings.subscriptions_max
+        if len(self.operations) >= most:
+            limit = LimitReached(f"A connection has at most {most} operations at once (SUBSCRIPTIONS_MAX)")
+            raise NotAdmitted([GraphQLError(limit.message, original_error=limit)])
+        self.view.documents.admit(payload["query"], payload.get("operationName"), payload.get("variables") or {})
+
+    async def run_operation(self, operation: Operation[Context, None]) -> None:
+        """As Strawberry does it, but each operation has its own context, and a query the time that it has by POST."""
+        own = copy(self)
+        own.context = self.view.new_context()
+        kind = self.view.documents.prepare(operation.query).operation(operation.operation_name or None).operation
+        seconds = self.view.settings.operation_timeout_seconds if kind is OperationType.QUERY else None
+        try:
+            async with asyncio.timeout(seconds):
+                await super(StrictHandler, own).run_operation(operation)
+        except TimeoutError:
+            limit = LimitReached(answers.TOO_SLOW.format(seconds))
+            told: Any = [answers.told(GraphQLError(limit.message, original_error=limit), own.context.request_id)]
+            await operation.send_operation_message({"id": operation.id, "type": "error", "payload": told})
 
 
 def _is_fit(message: dict[str, Any]) -> bool:
@@ -78,20 +106,26 @@ class GraphQLSocket(GraphQL[Context, None]):
             max_subscriptions_per_connection=doors.settings.subscriptions_max,
         )
         self._doors = doors
+        self.settings = doors.settings
         self.documents = documents
+
+    def new_context(self) -> Context:
+        """The context of one operation."""
+        return Context(self._doors, uuid4().hex)
 
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
-        return Context(self._doors, uuid4().hex)
+        return self.new_context()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         bytes_max = self._doors.settings.body_max_bytes
 
         async def measured() -> Frame:
             message = await receive()
-            if message["type"] == "websocket.receive" and len(message.get("text") or "") > bytes_max:
+            text = message.get("text") or ""
+            if message["type"] == "websocket.receive" and len(text.encode("utf-8", "surrogatepass")) > bytes_max:
                 await send({"type": "websocket.close", "code": TOO_BIG, "reason": "BODY_MAX_BYTES"})
                 return {"type": "websocket.disconnect", "code": TOO_BIG}
             return message

@@ -63,10 +63,11 @@ def cut(rows: list[object], page: PageAsked) -> Kept:
     more = len(rows) > page.size
     if more:
         rows = rows[: page.size]
+    # A cursor stands for a row of the list, so behind one there is always something.
     if page.backwards:
         rows.reverse()
-        return Kept(rows, page.before is not None, more)
-    return Kept(rows, more, page.after is not None)
+        return Kept(rows, page.before is not None, more or page.after is not None)
+    return Kept(rows, more or page.before is not None, page.after is not None)
 
 
 def write_cursor(kind: str, *key: object) -> str:

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
-from fcgraph import db
 from fcgraph.embedded import postgres
-from fcgraph.intake import Writer
 from fcgraph.settings import Settings
-from seeds import load
 from tests import services
 from tests.api.asking import Api, serving
-from tests.api.cases import EDGE_PAYMENTS
+from tests.api.demo import make_demo
 
 NOBODY = "redis://127.0.0.1:1/0"  # no Redis listens there
 
@@ -42,21 +38,7 @@ def demo_url(postgres_port: int, tmp_path_factory: pytest.TempPathFactory) -> It
     database = f"demo_{uuid.uuid4().hex}"
     services.copy_template(postgres_port, database)
     url = postgres.url(postgres_port, database)
-    engine = db.make_engine(url, name="tests", pool_max=4)
-    settings = settings_for(url, tmp_path_factory.mktemp("demo"))
-    with db.write(engine) as connection:
-        connection.execute(
-            sa.text("INSERT INTO currency (code, name, minor_units) VALUES ('JPY', 'Yen', 0), ('KWD', 'Dinar', 3)")
-        )
-        connection.execute(
-            sa.text("INSERT INTO users (user_id, name) VALUES (:id, :name)"),
-            {"id": uuid.UUID(int=0xFF), "name": 'Zoë "Z" \\ O\'Neil\t\u0001\u2028ß'},
-        )
-    load.load_demo(engine, settings)
-    writer = Writer(engine, settings)
-    writer.submit_rows(EDGE_PAYMENTS, correlation_id="edges")
-    writer.close()
-    engine.dispose()
+    make_demo(settings_for(url, tmp_path_factory.mktemp("demo")))
     yield url
     services.drop_database(postgres_port, database)
 

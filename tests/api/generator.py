@@ -23,15 +23,29 @@ from graphql import (
 )
 
 from fcgraph.queries.pages import write_cursor
-from fcgraph.queries.payments import cursor_of
-from fcgraph.queries.users import USERS_ORDER
-from tests.api.cases import ALICE, BOB, ZOE, user
+from tests.api.cases import ALICE, BOB, ODD_NAME, ZOE, user
 
 DEPTH_MAX = 5
 FIELDS_MAX = 40
 ROOTS = ("user", "users", "payment", "payments", "dailyTotals", "currencies")
 # Fields that would be refused or differ from run to run by themselves.
 LEFT_OUT = ("records", "changesFrom")
+# Cursors of payments and users: of some row of the list, of one that is not there, from before and behind all.
+CURSORS: dict[str, tuple[str, ...]] = {
+    "PaymentConnection": tuple(
+        write_cursor("payments", datetime.fromisoformat(at), UUID(f"ed6e0000-0000-0000-0000-{n:012x}"))
+        for n, at in (
+            (5, "2024-03-01T12:30:00+00:00"),
+            (120, "2024-04-01T00:00:00+00:00"),
+            (7, "2024-03-01T16:00:00.5+00:00"),
+            (0, "2001-01-01T00:00:00+00:00"),
+            (0, "2031-01-01T00:00:00+00:00"),
+        )
+    ),
+    "UserConnection": tuple(
+        write_cursor("users", name, UUID(n)) for name, n in (("Bob", BOB), ("", ZOE), (ODD_NAME, ZOE), ("~", ALICE))
+    ),
+}
 VALUES: dict[str, tuple[object, ...]] = {
     "UUID": (ALICE, BOB, ZOE, ZOE.upper(), user(5), user(999), f"ed6e0000-0000-0000-0000-{5:012}"),
     "Date": ("2024-02-29", "2024-03-01", "2024-03-02", "2024-04-01", "2025-05-10", "2025-06-01"),
@@ -39,13 +53,9 @@ VALUES: dict[str, tuple[object, ...]] = {
     "String": ("USD", "EUR", "a", "Z", "%", ""),
     "Boolean": (True, False),
     "Int": (0, 1, 2, 7, 30),
+    "Month": ("2024-03", "2025-05", "0001-01", "2999-12"),
+    "Upload": ("no file",),
 }
-
-MOMENTS = ("2024-03-01T00:00Z", "2025-05-10T08:15Z", "2025-07-01T00:00Z")
-CURSORS = (
-    [cursor_of(datetime.fromisoformat(at), UUID(ALICE)) for at in MOMENTS],
-    [write_cursor(USERS_ORDER.kind, name, UUID(user(n))) for n, name in ((2, "Bob"), (5, "Eve"), (0, ""))],
-)
 
 
 @dataclass
@@ -70,24 +80,32 @@ class _Draft:
 class OperationMaker:
     """Makes operations; the same random numbers give the same operation."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
-        self._schema = schema
+    def __init__(self, schema: GraphQLSchema, *, everything: bool = False) -> None:
+        """`everything`: all root fields and mutations, instead of those that two paths can answer equally."""
+        self._everything = everything
         assert schema.query_type is not None
+        assert schema.mutation_type is not None
         self._query = schema.query_type
+        self._mutation = schema.mutation_type
 
     def make(self, rnd: random.Random) -> Operation:
-        """A valid operation over the root fields that read payments, users and totals."""
+        """An operation over the root fields; a valid one, but that not every input object has all it needs."""
         draft = _Draft(rnd)
-        roots = [self._field(draft, self._query, name, 1) for name in rnd.choices(ROOTS, k=rnd.choice((1, 1, 1, 2)))]
+        kind, parent = "query", self._query
+        if self._everything and rnd.random() < 0.15:
+            kind, parent = "mutation", self._mutation
+        names = list(parent.fields) if self._everything else ROOTS
+        roots = [self._field(draft, parent, name, 1) for name in rnd.choices(names, k=rnd.choice((1, 1, 1, 2)))]
         body = " ".join(f"r{n}: {root}" for n, root in enumerate(roots))
         if rnd.random() < 0.2:
             body += " __typename"
         declared = f"({', '.join(draft.declared)})" if draft.declared else ""
-        return Operation(f"query Q{declared} {{ {body} }} {' '.join(draft.fragments)}", draft.variables)
+        return Operation(f"{kind} Q{declared} {{ {body} }} {' '.join(draft.fragments)}", draft.variables)
 
     def _selection(self, draft: _Draft, parent: GraphQLObjectType, depth: int) -> str:
         rnd = draft.rnd
-        names = [n for n in parent.fields if n not in LEFT_OUT and self._fits(parent.fields[n], depth, draft)]
+        left_out = () if self._everything else LEFT_OUT
+        names = [n for n in parent.fields if n not in left_out and self._fits(parent.fields[n], depth, draft)]
         chosen = rnd.sample(names, rnd.randint(1, min(len(names), 6))) if names else []
         parts = []
         for name in chosen:
@@ -143,15 +161,18 @@ class OperationMaker:
 
     def _arguments(self, draft: _Draft, definition: GraphQLField) -> list[str]:
         rnd, written = draft.rnd, []
-        backwards = rnd.random() < 0.3
-        cursors = CURSORS[str(get_named_type(definition.type)) == "UserConnection"]
+        cursors = CURSORS.get(get_named_type(definition.type).name, ())
+        # A page is of the first or of the last rows, never of both.
+        left_out = "last" if rnd.random() < 0.6 else "first"
         for name, argument in definition.args.items():
             required = isinstance(argument.type, GraphQLNonNull) and argument.default_value is Undefined
-            # Never first and last together, which is refused.
-            paging = {"first": backwards is False, "last": backwards, "after": 0.2, "before": 0.2}
-            if not required and rnd.random() >= 0.4 * paging.get(name, 1):
+            if name == left_out or not (required or rnd.random() < 0.4):
                 continue
-            value = rnd.choice(cursors) if name in ("after", "before") else self._value(rnd, argument.type)
+            value = self._value(rnd, argument.type)
+            if name in ("after", "before"):
+                if not cursors or rnd.random() < 0.4:
+                    continue
+                value = rnd.choice((*cursors, None))
             if rnd.random() < 0.4:
                 variable = f"v{len(draft.variables)}"
                 draft.variables[variable] = value
@@ -175,7 +196,7 @@ class OperationMaker:
         if isinstance(named, GraphQLEnumType):
             return rnd.choice(list(named.values))
         if isinstance(named, GraphQLInputObjectType):
-            names = rnd.sample(list(named.fields), rnd.randint(0, 3))
+            names = rnd.sample(list(named.fields), rnd.randint(0, min(3, len(named.fields))))
             return {name: self._value(rnd, named.fields[name].type) for name in names}
         return rnd.choice(VALUES[str(named)])
 

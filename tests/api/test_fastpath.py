@@ -13,7 +13,7 @@ from fcgraph.api.context import Context
 from tests.api.asking import Api, serving
 from tests.api.cases import ALICE, ZOE, user
 from tests.api.conftest import settings_for
-from tests.api.generator import Operation, OperationMaker
+from tests.api.generator import CURSORS, Operation, OperationMaker
 
 SEEDS = range(400)
 
@@ -71,6 +71,8 @@ def test_generated_operations_have_equal_answers(roomy: Api) -> None:
         "{ user(userId: $zoe) { payments(filter: {end: \"2001-01-02\"}) { nodes { amount } } } }",
         "{ user(userId: $zoe) { payments(first: 0) { nodes { amount } edges { cursor } pageInfo { hasNextPage } } } }",
         "{ payments(last: 3) { edges { cursor node { transactionId } } pageInfo { hasPreviousPage startCursor } } }",
+        "{ payments(first: 9, after: $a, before: $b) { nodes { amount } pageInfo { hasNextPage hasPreviousPage } } }",
+        "{ payments(last: 9, after: $a, before: $b) { nodes { amount } pageInfo { hasNextPage hasPreviousPage } } }",
         "{ payments(first: 60) { totalCount nodes { source { kind lineNumber topic offset } recordedAt } } }",
         "{ payment(transactionId: $nobody) { amount } }",
         "{ users(search: \"Z\") { nodes { name createdAt } pageInfo { endCursor } } }",
@@ -87,6 +89,8 @@ def test_generated_operations_have_equal_answers(roomy: Api) -> None:
 )  # fmt: skip
 def test_what_must_be_fast_is_fast_and_equal(demo: Api, query: str) -> None:
     text = query.replace("$zoe", f'"{ZOE}"').replace("$nobody", f'"{user(999)}"')
+    newer, older = CURSORS["PaymentConnection"][1], CURSORS["PaymentConnection"][0]
+    text = text.replace("$a", f'"{newer}"').replace("$b", f'"{older}"')
     fast, slow = BothPaths(demo).answers(Operation(text, {}))
     assert fast == slow
 

@@ -92,6 +92,9 @@ def test_between_two_cursors(demo: Api) -> None:
     edges = demo.ask(PAGE, id=ZOE, first=30)["user"]["payments"]["edges"]
     between = demo.ask(PAGE, id=ZOE, first=30, after=edges[3]["cursor"], before=edges[9]["cursor"])["user"]["payments"]
     assert ids(between) == [e["node"]["transactionId"] for e in edges[4:9]]
+    assert (between["pageInfo"]["hasPreviousPage"], between["pageInfo"]["hasNextPage"]) == (True, True)
+    last = demo.ask(PAGE, id=ZOE, last=30, after=edges[3]["cursor"], before=edges[9]["cursor"])["user"]["payments"]
+    assert (ids(last), last["pageInfo"]) == (ids(between), between["pageInfo"])
 
 
 def test_everybodys_payments(demo: Api, stored: list[Any]) -> None:

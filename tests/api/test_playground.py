@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from fcgraph import csv_imports, db
 from fcgraph.api import playground
 from fcgraph.files import Files
 from fcgraph.settings import Settings
-from tests import services
 from tests.api import browser
 from tests.api.asking import Api
-from tests.waiting import until
+from tests.api.process import server
 
 ROOT = Path(__file__).parents[2]
 BUILT = playground.DIST / "playground.js"
@@ -42,27 +38,10 @@ def built() -> None:
 
 
 @pytest.fixture
-def address(api_settings: Settings) -> Iterator[str]:
+def address(api_settings: Settings, tmp_path: Path) -> Iterator[str]:
     """A real server process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, env=services.environment(api_settings))
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until(lambda: answers(f"{url}/health"), 30)
+    with server(api_settings, tmp_path / "api.log") as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def open_tab(page: browser.Page, number: int) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
@@ -155,3 +156,41 @@ def test_at_most_ten_subscriptions(api: Api) -> None:
             subscribe(socket, import_id, str(n))
         refused = [m for m in (socket.receive_json() for _ in range(11)) if m["type"] == "error"]
         assert [m["id"] for m in refused] == ["10"]
+        (error,) = refused[0]["payload"]
+        assert error["extensions"]["code"] == "QUERY_TOO_COMPLEX"
+        assert "SUBSCRIPTIONS_MAX" in error["message"]
+        # One that ends makes room for another.
+        socket.send_json({"type": "complete", "id": "0"})
+        subscribe(socket, import_id, "11")
+        assert socket.receive_json()["type"] == "next"
+
+
+def test_a_query_over_the_socket_that_takes_too_long(demo_url: str, tmp_path: Path) -> None:
+    # Somebody holds the table, so a read of it waits.
+    with psycopg2.connect(demo_url) as holder, holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE currency IN ACCESS EXCLUSIVE MODE")
+        with (
+            serving(settings_for(demo_url, tmp_path, operation_timeout_seconds=0.2)) as api,
+            connected(api) as socket,
+        ):
+            socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": "{ currencies { code } }"}})
+            told = socket.receive_json()
+            assert (told["type"], told["payload"][0]["extensions"]["code"]) == ("error", "QUERY_TOO_COMPLEX")
+            assert "OPERATION_TIMEOUT_SECONDS" in told["payload"][0]["message"]
+            # The connection stays.
+            socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}})
+            assert socket.receive_json()["payload"] == {"data": {"__typename": "Query"}}
+        holder.rollback()
+
+
+def test_operations_of_one_connection_do_not_share_a_limit(demo_url: str, tmp_path: Path) -> None:
+    """Each answers nearly as many nodes as one operation may."""
+    query = "{ users(first: 8) { nodes { payments(first: 100) { nodes { amount } } } } }"
+    with serving(settings_for(demo_url, tmp_path, query_nodes_max=900)) as api, connected(api) as socket:
+        for n in range(10):
+            socket.send_json({"type": "subscribe", "id": str(n), "payload": {"query": query}})
+        answers: list[Any] = []
+        while sum(m["type"] in ("complete", "error") for m in answers) < 10:
+            answers.append(socket.receive_json())
+    assert {m["type"] for m in answers} == {"next", "complete"}
+    assert not any("errors" in m.get("payload", {}) for m in answers)

@@ -93,10 +93,10 @@ class _Writer:
             return constant('"PageInfo"')
         size, backwards = self.page.size, self.page.backwards
         if field.name in ("hasNextPage", "hasPreviousPage"):
-            if _looks_further(field, self.page):
-                return f"(count(*) > {size})::text"
-            other = self.page.before if backwards else self.page.after
-            return constant("false" if other is None else "true")
+            # Behind a cursor there is always something: the row that it stands for.
+            if (self.page.before if field.name == "hasNextPage" else self.page.after) is not None:
+                return constant("true")
+            return f"(count(*) > {size})::text" if _looks_further(field, self.page) else constant("false")
         n, total = f"{self.rows.alias}.n", f"{self.rows.alias}.total"
         read_first = (field.name == "startCursor") is not backwards
         place = f"{n} = 1 AND {size} > 0" if read_first else f"{n} = LEAST({total}, {size})"

@@ -26,52 +26,54 @@ UNKNOWN_SCALE = 2
 
 @strawberry.type(description="What became of every record read; `read` is the sum of the six outcomes.")
 class OutcomeCounts:
-    read: int
-    inserted: int
-    updated: int
-    duplicate: int
-    stale: int
-    conflict: int
-    rejected: int
-    suspicious: int
+    read: int = strawberry.field(description="Rows read, without the header.")
+    inserted: int = strawberry.field(description="New payments.")
+    updated: int = strawberry.field(description="Known payments whose status went on.")
+    duplicate: int = strawberry.field(description="The same as stored; nothing was written.")
+    stale: int = strawberry.field(description="Behind what is stored; nothing was written.")
+    conflict: int = strawberry.field(description="Contradicting what is stored; kept until a person decides.")
+    rejected: int = strawberry.field(description="Breaking a rule; kept with every problem.")
+    suspicious: int = strawberry.field(description="Of the new payments, those that are suspicious.")
 
 
 @strawberry.type(description="The sums of a file in one currency, held against what its sender expected.")
 class ControlTotal:
-    currency: str
+    currency: str = strawberry.field(description="The only currency in these sums.")
     accepted: Decimal = strawberry.field(description="Of rows that are payments now, stored by this import or before.")
     rejected: Decimal = strawberry.field(description="Of rows kept as rejected or in conflict, where readable.")
-    expected: Decimal | None
+    expected: Decimal | None = strawberry.field(description="What the sender said; null when nothing was expected.")
     matches: bool | None = strawberry.field(description="accepted = expected; null when nothing was expected.")
 
 
 @strawberry.type(description="A field in which the stored payment and the incoming one differ.")
 class FieldChange:
-    field: str
-    stored: str | None
-    incoming: str | None
+    field: str = strawberry.field(description="The field's name.")
+    stored: str | None = strawberry.field(description="What is stored.")
+    incoming: str | None = strawberry.field(description="What came.")
 
 
 @strawberry.type(description="What is wrong with a row.")
 class RowProblem:
-    column: str | None
-    code: RowProblemCode
-    message: str
-    value: str | None
+    column: str | None = strawberry.field(description="The column it is about; null when it is about the whole row.")
+    code: RowProblemCode = strawberry.field(description="What is wrong, for programs.")
+    message: str = strawberry.field(description="What is wrong, for people.")
+    value: str | None = strawberry.field(description="What stood there.")
 
 
 @strawberry.type(description="A CSV line or Kafka message that was rejected or is in conflict.")
 class IntakeRecord:
-    record_id: UUID
-    outcome: IntakeOutcome
-    source: RecordSource
-    problems: list[RowProblem]
-    differences: list[FieldChange]
-    transaction_id: UUID | None
+    record_id: UUID = strawberry.field(description="The id to replay or resolve it by.")
+    outcome: IntakeOutcome = strawberry.field(description="REJECTED or CONFLICT.")
+    source: RecordSource = strawberry.field(description="Where it came from.")
+    problems: list[RowProblem] = strawberry.field(description="Every problem of the row, not only the first.")
+    differences: list[FieldChange] = strawberry.field(
+        description="Of a conflict, what differs from the stored payment."
+    )
+    transaction_id: UUID | None = strawberry.field(description="The payment's id, where it could be read.")
     raw: str = strawberry.field(description="As it came; bytes that are not UTF-8 are shown with backslashes.")
-    received_at: datetime
-    resolved_at: datetime | None
-    resolution: str | None
+    received_at: datetime = strawberry.field(description="When it came.")
+    resolved_at: datetime | None = strawberry.field(description="When it was settled; null while it is open.")
+    resolution: str | None = strawberry.field(description="How it was settled, with the person's note.")
 
     @staticmethod
     def of(row: Row) -> IntakeRecord:
@@ -127,23 +129,23 @@ async def intake_records(context: Context, asked: RecordsAsked, page: PageAsked)
 @strawberry.type(description="One CSV file's way through. It survives the loss of any process.")
 class ImportJob:
     row: strawberry.Private[Row]
-    import_id: UUID
-    file_name: str
-    sha256: str
-    size_bytes: BigInt
-    mode: ImportMode
+    import_id: UUID = strawberry.field(description="The import's id.")
+    file_name: str = strawberry.field(description="The file's name as it was given.")
+    sha256: str = strawberry.field(description="SHA-256 of the file's bytes, in hex.")
+    size_bytes: BigInt = strawberry.field(description="The file's length.")
+    mode: ImportMode = strawberry.field(description="Whether all rows or only valid ones.")
     dry_run: bool = strawberry.field(description="A dry run gives the same verdicts and writes no payment.")
-    state: ImportState
+    state: ImportState = strawberry.field(description="Where it stands.")
     progress: float | None = strawberry.field(description="From 0 to 1; null while queued.")
-    counts: OutcomeCounts
+    counts: OutcomeCounts = strawberry.field(description="What became of its rows so far.")
     ignored_columns: list[str] = strawberry.field(description="Columns of the file that are none of the seven.")
     rejects_url: str | None = strawberry.field(
         description="A CSV of the rows that were not taken: correct it and upload it as it is."
     )
-    failure: str | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    failure: str | None = strawberry.field(description="Why it failed; null when it did not.")
+    created_at: datetime = strawberry.field(description="When it was accepted.")
+    started_at: datetime | None = strawberry.field(description="When a worker first took it.")
+    finished_at: datetime | None = strawberry.field(description="When it reached a final state.")
 
     @strawberry.field(description="Sums per currency.")
     async def control_totals(self, info: Info) -> list[ControlTotal]:

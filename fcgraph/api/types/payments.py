@@ -26,12 +26,14 @@ Person = Annotated["User", strawberry.lazy("fcgraph.api.types.users")]
 
 @strawberry.type(description="Where a record came from: a line of an import, or a Kafka topic, partition and offset.")
 class RecordSource:
-    kind: SourceKind
-    import_id: UUID | None
-    line_number: BigInt | None
-    topic: str | None
-    partition: int | None
-    offset: BigInt | None
+    kind: SourceKind = strawberry.field(description="The door it came through.")
+    import_id: UUID | None = strawberry.field(description="The import, when it came by CSV.")
+    line_number: BigInt | None = strawberry.field(
+        description="The line of the file, the header being line 1; null unless it came by CSV."
+    )
+    topic: str | None = strawberry.field(description="The Kafka topic, when it came by Kafka.")
+    partition: int | None = strawberry.field(description="The partition of the topic.")
+    offset: BigInt | None = strawberry.field(description="The offset in the partition.")
 
     @staticmethod
     def of(row: Row) -> RecordSource:
@@ -48,23 +50,23 @@ class RecordSource:
 
 @strawberry.type(description="A state of a payment: revision 1 is the payment as first stored.")
 class PaymentRevision:
-    revision: int
-    status: PaymentStatus
-    source: RecordSource
-    recorded_at: datetime
+    revision: int = strawberry.field(description="1, 2, 3 … in the order in which they came.")
+    status: PaymentStatus = strawberry.field(description="The status from then on.")
+    source: RecordSource = strawberry.field(description="Where this state came from.")
+    recorded_at: datetime = strawberry.field(description="When it was stored here.")
 
 
 @strawberry.type(description="A payment, stored once by its transaction id.")
 class Payment:
-    transaction_id: UUID
-    sender_id: UUID
-    receiver_id: UUID
+    transaction_id: UUID = strawberry.field(description="The id it has everywhere; a payment is stored once.")
+    sender_id: UUID = strawberry.field(description="The id of who sent it.")
+    receiver_id: UUID = strawberry.field(description="The id of who received it.")
     amount: Decimal = strawberry.field(description="At the currency's scale.")
-    currency: str
-    timestamp: datetime
-    status: PaymentStatus
+    currency: str = strawberry.field(description="Three letters, such as USD.")
+    timestamp: datetime = strawberry.field(description="When it was made, as its sender says.")
+    status: PaymentStatus = strawberry.field(description="Where it stands now.")
     is_suspicious: bool = strawberry.field(description="Whether there is any suspicion.")
-    suspicions: list[SuspicionCode]
+    suspicions: list[SuspicionCode] = strawberry.field(description="Why it is suspicious; empty when it is not.")
     recorded_at: datetime = strawberry.field(description="When it was stored here.")
     source: RecordSource = strawberry.field(description="Where it first came from.")
 
@@ -116,13 +118,19 @@ async def _person(info: Info, user_id: UUID) -> Person:
 
 @strawberry.input(description="All given conditions must hold. Days are inclusive at both ends, in the reporting zone.")
 class PaymentFilter:
-    start: date | None = None
-    end: date | None = None
-    statuses: list[PaymentStatus] | None = None
-    currencies: list[str] | None = None
-    min_amount: Decimal | None = None
-    max_amount: Decimal | None = None
-    is_suspicious: bool | None = None
+    start: date | None = strawberry.field(default=None, description="From the beginning of this day.")
+    end: date | None = strawberry.field(default=None, description="To the end of this day.")
+    statuses: list[PaymentStatus] | None = strawberry.field(default=None, description="In one of these statuses.")
+    currencies: list[str] | None = strawberry.field(default=None, description="In one of these currencies.")
+    min_amount: Decimal | None = strawberry.field(
+        default=None, description="Of this amount or more, in whatever currency."
+    )
+    max_amount: Decimal | None = strawberry.field(
+        default=None, description="Of this amount or less, in whatever currency."
+    )
+    is_suspicious: bool | None = strawberry.field(
+        default=None, description="Only suspicious ones, or only those that are not."
+    )
     user_id: UUID | None = strawberry.field(default=None, description="The sender or the receiver.")
     import_id: UUID | None = strawberry.field(default=None, description="First stored by this import.")
 

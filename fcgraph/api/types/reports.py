@@ -10,7 +10,7 @@ from uuid import UUID
 import strawberry
 
 from fcgraph import db, reports
-from fcgraph.api.context import Context, Info
+from fcgraph.api.context import Context, Info, is_below_a_list
 from fcgraph.api.pagination import Connection
 from fcgraph.api.scalars import BigInt, Month
 from fcgraph.api.types.enums import PaymentStatus
@@ -24,10 +24,10 @@ Row = Any
 
 @strawberry.type(description="A line's totals in one version.")
 class ReportLineTotals:
-    total_sent: Decimal
-    total_received: Decimal
-    sent_count: int
-    received_count: int
+    total_sent: Decimal = strawberry.field(description="Sent, at the currency's scale.")
+    total_received: Decimal = strawberry.field(description="Received, at the currency's scale.")
+    sent_count: int = strawberry.field(description="How many payments were sent.")
+    received_count: int = strawberry.field(description="How many payments were received.")
 
     @staticmethod
     def of(found: reports.LineTotals | None) -> ReportLineTotals | None:
@@ -45,30 +45,30 @@ class ReportLineTotals:
     description="A line that differs between two versions: before is null for a new one, after for one gone."
 )
 class ReportLineChange:
-    user_id: UUID
-    day: date
-    currency: str
-    before: ReportLineTotals | None
-    after: ReportLineTotals | None
+    user_id: UUID = strawberry.field(description="Whose line it is.")
+    day: date = strawberry.field(description="The line's day.")
+    currency: str = strawberry.field(description="The line's currency.")
+    before: ReportLineTotals | None = strawberry.field(description="In the other version; null when the line is new.")
+    after: ReportLineTotals | None = strawberry.field(description="In this version; null when the line is gone.")
 
 
 @strawberry.type(description="One version of a month's report. Its bytes never change.")
 class ReportFile:
-    period: Month
-    version: int
-    is_latest: bool
+    period: Month = strawberry.field(description="The month.")
+    version: int = strawberry.field(description="1, 2, 3 …; another content of the month is another version.")
+    is_latest: bool = strawberry.field(description="Whether no later version is there.")
     is_final_period: bool = strawberry.field(description="False while the month is still running.")
-    time_zone: str
-    statuses: list[PaymentStatus]
-    file_name: str
-    download_url: str
-    sha256: str
-    size_bytes: BigInt
-    row_count: int
+    time_zone: str = strawberry.field(description="The zone whose days and month these are.")
+    statuses: list[PaymentStatus] = strawberry.field(description="Payments in these statuses are counted.")
+    file_name: str = strawberry.field(description="Such as monthly_report_2025-05_v1.csv.")
+    download_url: str = strawberry.field(description="Where to get the file from this server.")
+    sha256: str = strawberry.field(description="SHA-256 of the file, in hex; also its ETag.")
+    size_bytes: BigInt = strawberry.field(description="The file's length.")
+    row_count: int = strawberry.field(description="Its lines without the header.")
     watermark: BigInt = strawberry.field(description="The last intake batch it has seen, in the order of commits.")
-    totals: list[CurrencyTotal]
+    totals: list[CurrencyTotal] = strawberry.field(description="Its lines added up per currency.")
     balanced: bool = strawberry.field(description="For each day and currency, the sum sent is the sum received.")
-    generated_at: datetime
+    generated_at: datetime = strawberry.field(description="When this version was made.")
 
     @strawberry.field(description="Payments of the period that came or changed after this version.")
     async def changes_since(self, info: Info) -> int:
@@ -76,7 +76,10 @@ class ReportFile:
 
     @strawberry.field(description="The lines that differ from those of another version of the same period.")
     async def changes_from(self, info: Info, version: int) -> list[ReportLineChange]:
-        return await info.context.doors.in_thread(_changes, info.context, self.period, self.version, version)
+        found = await info.context.doors.in_thread(_changes, info.context, self.period, self.version, version)
+        if is_below_a_list(info):
+            info.context.count_totals(len(found))
+        return found
 
     @staticmethod
     def of(row: Row) -> ReportFile:

@@ -23,23 +23,25 @@ Row = Any
 
 @strawberry.type(description="What the totals rest on, so that a screenshot of them can be checked later.")
 class TotalsBasis:
-    start: date
+    start: date = strawberry.field(description="The first day.")
     end: date = strawberry.field(description="Inclusive.")
     time_zone: str = strawberry.field(description="The zone whose days these are.")
-    statuses: list[PaymentStatus]
+    statuses: list[PaymentStatus] = strawberry.field(description="Payments in these statuses are counted.")
     watermark: BigInt = strawberry.field(description="The last batch the answer has seen, in the order of commits.")
 
 
 @strawberry.type(description="One row per user, day and currency. No field ever adds two currencies.")
 class DailyTotal:
     statuses: strawberry.Private[tuple[str, ...]]
-    user_id: UUID
-    day: date
-    currency: str
-    total_sent: Decimal
-    total_received: Decimal
-    sent_count: int
-    received_count: int
+    user_id: UUID = strawberry.field(description="Whose total it is.")
+    day: date = strawberry.field(description="The day, in the zone of the basis.")
+    currency: str = strawberry.field(description="The only currency in this row.")
+    total_sent: Decimal = strawberry.field(description="Sent by the user on this day, at the currency's scale.")
+    total_received: Decimal = strawberry.field(description="Received by the user on this day, at the currency's scale.")
+    sent_count: int = strawberry.field(description="How many payments were sent.")
+    received_count: int = strawberry.field(
+        description="How many payments were received; one to oneself counts on both sides."
+    )
 
     @strawberry.field(description="The payments this row adds up, newest first.")
     async def payments(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Payment]:
@@ -49,17 +51,19 @@ class DailyTotal:
 
 @strawberry.type(description="A sum over one currency.")
 class CurrencyTotal:
-    currency: str
-    total_sent: Decimal
-    total_received: Decimal
-    sent_count: int
-    received_count: int
+    currency: str = strawberry.field(description="The only currency in this sum.")
+    total_sent: Decimal = strawberry.field(description="Sent, at the currency's scale.")
+    total_received: Decimal = strawberry.field(description="Received, at the currency's scale.")
+    sent_count: int = strawberry.field(description="How many payments were sent.")
+    received_count: int = strawberry.field(description="How many payments were received.")
 
 
 @strawberry.type(description="Daily totals. The answer states its own basis.")
 class DailyTotals:
-    basis: TotalsBasis
-    rows: list[DailyTotal]
+    basis: TotalsBasis = strawberry.field(description="What the rows rest on.")
+    rows: list[DailyTotal] = strawberry.field(
+        description="Ordered by user, day and currency; days without payments have no row."
+    )
     summary: list[CurrencyTotal] = strawberry.field(description="The rows added up per currency.")
 
     @staticmethod

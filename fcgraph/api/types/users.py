@@ -9,7 +9,7 @@ from uuid import UUID
 
 import strawberry
 
-from fcgraph.api.context import Info
+from fcgraph.api.context import Info, is_below_a_list
 from fcgraph.api.pagination import Connection
 from fcgraph.api.types.enums import Direction, PaymentStatus
 from fcgraph.api.types.payments import Payment, PaymentFilter, payments_asked, payments_of
@@ -22,9 +22,9 @@ COMPLETED_ONLY = [PaymentStatus.COMPLETED]
 
 @strawberry.type(description="Somebody who sends or receives payments.")
 class User:
-    user_id: UUID
-    name: str
-    created_at: datetime
+    user_id: UUID = strawberry.field(description="The user's id.")
+    name: str = strawberry.field(description="The user's name.")
+    created_at: datetime = strawberry.field(description="When the user was added here.")
 
     @strawberry.field(description="The user's payments, newest first.")
     async def payments(
@@ -51,6 +51,8 @@ class User:
     ) -> DailyTotals:
         asked = totals_asked(start, end, statuses, currency)
         watermark, rows = await info.context.loaders.daily_totals(self.user_id, asked)
+        if is_below_a_list(info):
+            info.context.count_totals(len(rows))  # the user of a row may be in many rows
         return DailyTotals.of(asked, info.context.settings.report_timezone, watermark, rows)
 
     @staticmethod
@@ -61,11 +63,11 @@ class User:
 
 @strawberry.type(description="A currency and the amount above which a payment in it is suspicious.")
 class Currency:
-    code: str
-    name: str
-    symbol: str | None
+    code: str = strawberry.field(description="Three letters, such as USD.")
+    name: str = strawberry.field(description="Its name.")
+    symbol: str | None = strawberry.field(description="Its sign, if it has one.")
     minor_units: int = strawberry.field(description="Decimals of an amount.")
-    suspicious_above: Decimal
+    suspicious_above: Decimal = strawberry.field(description="A payment of more than this is suspicious.")
 
     @staticmethod
     def of(row: Row) -> Currency:

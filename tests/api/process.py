@@ -1,0 +1,46 @@
+"""The API as a process of its own, as a user starts it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from fcgraph.settings import Settings
+from tests import services
+from tests.waiting import until
+
+START_SECONDS = 30
+
+
+@contextmanager
+def server(settings: Settings, log: Path) -> Iterator[str]:
+    """The address of an API with these settings; its lines are in `log`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port), "--no-access-log"]
+    with log.open("wb") as lines:
+        process = subprocess.Popen(
+            command, cwd=services.ROOT, env=services.environment(settings), stdout=lines, stderr=lines
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: answers(f"{url}/health"), START_SECONDS)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=START_SECONDS)
+
+
+def answers(url: str) -> bool:
+    """Whether it answers with 200."""
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
