@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 from graphql import GraphQLSchema, build_schema
 
@@ -48,9 +49,10 @@ def test_nothing_breaks_it(
 
 
 def test_a_fault_is_found(tmp_path: Path, database_url: str) -> None:
-    """A database that lacks its tables is a bug behind every query."""
-    nothing = database_url.rsplit("/", 1)[0] + "/postgres"
+    """A column that is not there is a bug behind every query of it."""
+    with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE currency RENAME COLUMN code TO other")
     log = tmp_path / "api.log"
     throws = [fuzz.Throw(0, b'{"query": "{ currencies { code } }"}', {"Content-Type": fuzz.JSON})]
-    with server(settings_for(nothing, tmp_path), log) as address:
+    with server(settings_for(database_url, tmp_path), log) as address:
         assert len(fuzz.throw_all(address, throws, log).faults) == 1
