@@ -29,12 +29,19 @@ RUN = "document.querySelector('.graphiql-execute-button').click()"
 
 
 @pytest.fixture(scope="session")
-def built() -> None:
-    """The playground's assets, built when they are not there yet."""
+def chromium() -> str:
+    """The browser's program; the playground's assets are built when they are not there yet.
+
+    Without either the test is skipped, and the summary of the run names what is missing.
+    """
+    program = browser.find()
+    if program is None:
+        pytest.skip("NOT TESTED: the playground needs Chromium (Debian: apt-get install chromium)")
     if not BUILT.is_file():
         if shutil.which("npm") is None:
-            pytest.skip("the playground's assets need npm")
+            pytest.skip("NOT TESTED: the playground's assets need Node.js 20 and npm")
         subprocess.run(["make", "playground"], cwd=ROOT, check=True)
+    return program
 
 
 @pytest.fixture
@@ -62,18 +69,18 @@ def shown(page: browser.Page, text: str) -> Any:
     return json.loads(page.run(RESULT))["data"]
 
 
-def test_query_import_and_progress(built: None, address: str, api_settings: Settings, tmp_path: Path) -> None:
-    program = browser.find()
-    if program is None:
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    with browser.page(program, f"{address}/graphql", tmp_path / "profile") as page:
+def test_query_import_and_progress(chromium: str, address: str, api_settings: Settings, tmp_path: Path) -> None:
+    with browser.page(chromium, f"{address}/graphql", tmp_path / "profile") as page:
         page.wait("document.querySelector('.graphiql-query-editor .CodeMirror')")
         assert page.run("document.querySelectorAll('.graphiql-tab-button').length") == 5
         assert run_for(page, '"Alice"')["user"]["name"] == "Alice"
 
         # The docs panel is filled from the schema, which the page asked this API for.
         page.run("document.querySelector('[aria-label=\"Show Documentation Explorer\"]').click()")
-        page.wait("document.querySelector('.graphiql-doc-explorer').innerText.includes('Query')")
+        docs = "document.querySelector('.graphiql-doc-explorer')"
+        page.wait(f"{docs}.innerText.includes('Query')")
+        page.run(f"[...{docs}.querySelectorAll('a')].find(a => a.innerText === 'Query').click()")
+        page.wait(f"{docs}.innerText.includes('What users sent and received, per day and currency')")
 
         open_tab(page, 2)
         job = run_for(page, '"importId"')["importCsv"]["job"]

@@ -2,32 +2,42 @@
 /* global React, ReactDOM, GraphiQL, graphqlWs */
 "use strict";
 
-const PAYMENTS = `# Alice's payments of May 2025, newest first. Run it with Ctrl-Enter; the book on the left has the docs.
+const PAYMENTS = `# Alice's payments of May 2025, newest first.
+# Run it with Ctrl-Enter; the book on the left has the docs.
 query Payments {
   user(userId: "00000000-0000-0000-0000-000000000001") {
     name
-    payments(filter: { start: "2025-05-01", end: "2025-05-31" }, first: 10) {
-      nodes { transactionId amount currency timestamp status isSuspicious sender { name } receiver { name } }
+    payments(
+      filter: { start: "2025-05-01", end: "2025-05-31" }
+      first: 10
+    ) {
+      nodes {
+        transactionId amount currency timestamp status
+        isSuspicious sender { name } receiver { name }
+      }
       pageInfo { hasNextPage endCursor }
     }
   }
 }
 `;
 
-const TOTALS = `# What users sent and received per day and currency, and the payments behind each row.
+const TOTALS = `# What users sent and received per day and currency,
+# and the payments behind each row.
 query DailyTotals {
   dailyTotals(start: "2025-05-01", end: "2025-05-31") {
     basis { timeZone statuses watermark }
     summary { currency totalSent totalReceived }
     rows {
-      userId day currency totalSent totalReceived
+      userId day currency
+      totalSent totalReceived
       payments(first: 3) { nodes { amount timestamp } }
     }
   }
 }
 `;
 
-const IMPORT = `# Import a CSV: one good row and one that is rejected. Put the importId into the next tab.
+const IMPORT = `# Import a CSV: one good row and one that is rejected.
+# Put the importId into the variables of the next tab.
 mutation Import {
   importCsv(
     input: {
@@ -48,22 +58,32 @@ mutation Import {
 }
 `;
 
-const PROGRESS = `# The present state first, then each change, until the import is done.
+const PROGRESS = `# The present state first, then each change,
+# until the import is done.
 subscription Progress($importId: UUID!) {
   importProgress(importId: $importId) {
     state
     progress
     counts { read inserted rejected }
-    records { nodes { source { lineNumber } problems { column code message } } }
+    records {
+      nodes {
+        source { lineNumber }
+        problems { column code message }
+      }
+    }
   }
 }
 `;
 
-const REPORT = `# The month as a file: download it from downloadUrl. The same content adds no version.
+const REPORT = `# The month as a file: get it from its downloadUrl.
+# The same content adds no version.
 mutation Report {
   generateMonthlyReport(period: "2025-05") {
     unchanged
-    reportFile { fileName version downloadUrl rowCount balanced sha256 totals { currency totalSent } }
+    reportFile {
+      fileName version downloadUrl rowCount balanced sha256
+      totals { currency totalSent totalReceived }
+    }
     userErrors { code message }
   }
 }
@@ -76,15 +96,19 @@ const fetcher = GraphiQL.createFetcher({
 });
 
 ReactDOM.createRoot(document.getElementById("playground")).render(
-  React.createElement(GraphiQL, {
-    fetcher,
-    defaultEditorToolsVisibility: true,
-    defaultTabs: [
-      { query: PAYMENTS },
-      { query: TOTALS },
-      { query: IMPORT },
-      { query: PROGRESS, variables: '{ "importId": "" }' },
-      { query: REPORT },
-    ],
-  }),
+  React.createElement(
+    GraphiQL,
+    {
+      fetcher,
+      defaultEditorToolsVisibility: true,
+      defaultTabs: [
+        { query: PAYMENTS },
+        { query: TOTALS },
+        { query: IMPORT },
+        { query: PROGRESS, variables: '{ "importId": "" }' },
+        { query: REPORT },
+      ],
+    },
+    React.createElement(GraphiQL.Logo, null, "fcgraph"),
+  ),
 );
