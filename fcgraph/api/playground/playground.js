@@ -3,7 +3,7 @@
 "use strict";
 
 const PAYMENTS = `# Alice's payments of May 2025, newest first.
-# Run it with Ctrl-Enter; the book on the left has the docs.
+# Ctrl-Enter runs it; the book on the left has the docs.
 query Payments {
   user(userId: "00000000-0000-0000-0000-000000000001") {
     name
