@@ -13,6 +13,7 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
@@ -31,6 +32,7 @@ from fcgraph.files import Files
 from fcgraph.settings import Settings
 
 GRAPHQL_PATH = "/graphql"
+CODE_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 STATUS_OF_CODE = {"NOT_FOUND": 404, "UNAVAILABLE": 503, "STORAGE_FULL": 503, "INTERNAL": 500}
 
 logger = log.get(__name__)
@@ -92,6 +94,7 @@ def create(settings: Settings) -> Application:
     app.middleware("http")(_with_request_id)
     app.exception_handler(FcgraphError)(_told)
     app.exception_handler(RequestValidationError)(_badly_asked)
+    app.exception_handler(HTTPException)(_not_served)
     return app
 
 
@@ -128,6 +131,14 @@ async def _badly_asked(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     return _error(400, "BAD_USER_INPUT", f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}", request)
+
+
+async def _not_served(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = CODE_OF_STATUS.get(error.status_code, "BAD_USER_INPUT")
+    response = _error(error.status_code, code, str(error.detail), request)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _error(status: int, code: str, message: str, request: Request) -> Response:

@@ -115,7 +115,7 @@ async def report(context: Asks, request: Request, file_name: str) -> Response:
     if len(file_name) <= FILE_NAME_CHARS_MAX and "\0" not in file_name:
         row = await context.reader.row(reports_sql.report_by_name(file_name, viewer=context.viewer))
     if row is None:
-        return _not_found("There is no such report")
+        raise BadInput("There is no such report", code="NOT_FOUND")
     headers = {
         "ETag": f'"{row["sha256"]}"',
         "Last-Modified": format_datetime(row["generated_at"], usegmt=True),
@@ -136,12 +136,12 @@ async def rejects(context: Asks, import_id: str) -> Response:
     """The rows of an import that were not taken, as a CSV that can be corrected and uploaded as it is."""
     known_id = _uuid(import_id)
     if known_id is None or await context.loaders.import_job(known_id) is None:
-        return _not_found("There is no such import")
+        raise BadInput("There is no such import", code="NOT_FOUND")
     found: Iterator[bytes] | None = await context.doors.in_thread(
         csv_imports.rejects_csv, context.doors.engine, known_id
     )
     if found is None:
-        return _not_found("There is no such import")
+        raise BadInput("There is no such import", code="NOT_FOUND")
     return StreamingResponse(
         found,
         media_type="text/csv; charset=utf-8",
@@ -199,7 +199,3 @@ def _is_known(asked: Headers, sha256: str, modified_at: datetime) -> bool:
 
 def _json(body: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status_code=status, media_type="application/json")
-
-
-def _not_found(message: str) -> Response:
-    return _json({"error": {"code": "NOT_FOUND", "message": message}}, 404)

@@ -244,6 +244,25 @@ def test_only_names_in_the_table_are_files(api: Api, api_settings: Settings, nam
     assert api.client.get(f"/reports/{name}").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nope", 404, "NOT_FOUND"),
+        ("GET", "/reports/nope", 404, "NOT_FOUND"),
+        ("GET", "/imports/nope/rejects.csv", 404, "NOT_FOUND"),
+        ("POST", f"/users/{ZOE}/payments", 405, "METHOD_NOT_ALLOWED"),
+        ("PUT", "/graphql", 405, "METHOD_NOT_ALLOWED"),
+        ("GET", "/playground/../app.py", 404, "NOT_FOUND"),
+    ],
+)
+def test_what_is_not_served_is_told_in_the_same_shape(
+    demo: Api, method: str, path: str, status: int, code: str
+) -> None:
+    response = demo.client.request(method, path)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert response.json()["error"]["request_id"] == response.headers["x-request-id"]
+
+
 @pytest.mark.parametrize("import_id", ["x", user(1)])
 def test_rejects_of_no_import(api: Api, import_id: str) -> None:
     assert api.client.get(f"/imports/{import_id}/rejects.csv").status_code == 404
