@@ -189,17 +189,39 @@ def test_refusals_come_fast(demo: Api, query: str) -> None:
     assert min(took) < REFUSED_SECONDS_MAX
 
 
+IMPORT = "mutation($s: CsvSource!) { importCsv(input: {source: $s}) { alreadyImported } }"
+MISSPELT: list[tuple[str, dict[str, Any]]] = [
+    ("{ curencies { code } }", {}),
+    ("{ currencies { cod } }", {}),
+    ("{ payments(firs: 1) { totalCount } }", {}),
+    ("{ payments(filter: {statuse: []}) { totalCount } }", {}),
+    ("{ payments(filter: {statuses: [COMPLETE]}) { totalCount } }", {}),
+    ("{ ... on Quer { __typename } }", {}),
+    ("query($a: Strin) { users(search: $a) { totalCount } }", {}),
+    ("query($s: [PaymentStatus!]) { payments(filter: {statuses: $s}) { totalCount } }", {"s": ["COMPLETE"]}),
+    ("query($s: PaymentFilter) { payments(filter: $s) { totalCount } }", {"s": {"statuse": []}}),
+    (IMPORT, {"s": {"tex": "a"}}),
+]
+
+
 def test_introspection_works_here_and_not_in_production(demo: Api, demo_url: str, tmp_path: Path) -> None:
     assert demo.ask(get_introspection_query(input_value_deprecation=True))["__schema"]["types"]
     with serving(settings_for(demo_url, tmp_path, fcgraph_env="production")) as api:
         asked = api.post("{ __schema { queryType { name } } }").json()
         assert asked["data"] is None
         assert {e["extensions"]["code"] for e in asked["errors"]} == {"BAD_USER_INPUT"}
-        for wrong in ("{ curencies { code } }", "{ currencies { cod } }"):
-            assert "Did you mean" not in api.refused(wrong)["message"]
-        query = "query($s: [PaymentStatus!]) { payments(filter: {statuses: $s}) { totalCount } }"
-        assert "Did you mean" not in api.refused(query, s=["COMPLETE"])["message"]
-    assert "Did you mean" in demo.refused("{ curencies { code } }")["message"]
+        for query, variables in MISSPELT:
+            assert "Did you mean" in demo.post(query, variables).text, query
+            assert "Did you mean" not in api.post(query, variables).text, query
+            # Over the socket as well.
+            with api.client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"]) as socket:
+                socket.send_json({"type": "connection_init"})
+                socket.receive_json()
+                payload = {"query": query, "variables": variables}
+                socket.send_json({"type": "subscribe", "id": "1", "payload": payload})
+                told = socket.receive_json()
+                assert told["type"] == "error"
+                assert "Did you mean" not in json.dumps(told)
 
 
 NO_MAP = b'--x\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{}\r\n--x--'
@@ -290,6 +312,34 @@ def test_an_upload_is_refused_while_it_streams(demo_url: str, tmp_path: Path) ->
         )
     assert response.status_code == 413
     assert "UPLOAD_MAX_BYTES" in response.text
+
+
+UPLOAD = "mutation($f: Upload!) { importCsv(input: {source: {upload: $f}}) { userErrors { code message } } }"
+
+
+def sent(api: Api, files: dict[str, Any], **more: str) -> Any:
+    operations = {"query": UPLOAD, "variables": {"f": None}}
+    return api.client.post(
+        "/graphql",
+        data={"operations": json.dumps(operations), "map": json.dumps({"0": ["variables.f"]}), **more},
+        files=files,
+        headers={"X-Requested-With": "test"},
+    )
+
+
+def test_one_file_of_so_many_bytes(database_url: str, tmp_path: Path) -> None:
+    with serving(settings_for(database_url, tmp_path, upload_max_bytes=100)) as api:
+        for size, code in ((100, "MISSING_HEADER"), (101, "FILE_TOO_LARGE")):
+            response = sent(api, {"0": ("f", b"x" * size)})
+            (error,) = response.json()["data"]["importCsv"]["userErrors"]
+            assert error["code"] == code
+        assert "UPLOAD_MAX_BYTES" in error["message"]
+        two = sent(api, {"0": ("f", b"x"), "1": ("g", b"x")})
+        assert (two.status_code, "Too many files" in two.text) == (400, True)
+        assert sent(api, {"0": ("f", b"x")}, more="y").status_code == 400
+        long = sent(api, {"0": ("f", b"x")}, operations=" " * (api.app.state.doors.settings.body_max_bytes + 1))
+        assert (long.status_code, "BODY_MAX_BYTES" in long.text) == (413, True)
+    assert not [f for f in (tmp_path / "uploads").rglob("*") if f.is_file()]
 
 
 def test_get_serves_only_the_playground(demo: Api) -> None:
