@@ -72,6 +72,8 @@ def test_generated_operations_have_equal_answers(roomy: Api) -> None:
         "{ user(userId: $zoe) { payments(first: 0) { nodes { amount } edges { cursor } pageInfo { hasNextPage } } } }",
         "{ payments(last: 3) { edges { cursor node { transactionId } } pageInfo { hasPreviousPage startCursor } } }",
         "{ payments(first: 9, after: $a, before: $b) { nodes { amount } pageInfo { hasNextPage hasPreviousPage } } }",
+        "{ payments(last: 9, after: $a) { totalCount pageInfo { hasPreviousPage } } }",
+        "{ payments(first: 9, before: $b) { pageInfo { hasNextPage } } }",
         "{ payments(last: 9, after: $a, before: $b) { nodes { amount } pageInfo { hasNextPage hasPreviousPage } } }",
         "{ payments(first: 60) { totalCount nodes { source { kind lineNumber topic offset } recordedAt } } }",
         "{ payment(transactionId: $nobody) { amount } }",

@@ -53,8 +53,8 @@ def connection_sql(fields: list[Selected], page: PageAsked, rows: Rows) -> str:
 
 def _looks_further(field: Selected, page: PageAsked) -> bool:
     """Whether a field of PageInfo needs the page's rows and the one behind it."""
-    more = "hasPreviousPage" if page.backwards else "hasNextPage"
-    return field.name in (more, "startCursor", "endCursor")
+    more, cursor = ("hasPreviousPage", page.after) if page.backwards else ("hasNextPage", page.before)
+    return field.name in ("startCursor", "endCursor") or (field.name == more and cursor is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,11 @@ class _Writer:
             return constant('"PageInfo"')
         size, backwards = self.page.size, self.page.backwards
         if field.name in ("hasNextPage", "hasPreviousPage"):
+            if _looks_further(field, self.page):
+                return f"(count(*) > {size})::text"
             # Behind a cursor there is always something: the row that it stands for.
-            if (self.page.before if field.name == "hasNextPage" else self.page.after) is not None:
-                return constant("true")
-            return f"(count(*) > {size})::text" if _looks_further(field, self.page) else constant("false")
+            cursor = self.page.before if field.name == "hasNextPage" else self.page.after
+            return constant("false" if cursor is None else "true")
         n, total = f"{self.rows.alias}.n", f"{self.rows.alias}.total"
         read_first = (field.name == "startCursor") is not backwards
         place = f"{n} = 1 AND {size} > 0" if read_first else f"{n} = LEAST({total}, {size})"
