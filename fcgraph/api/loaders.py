@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import replace
@@ -23,6 +24,16 @@ V = TypeVar("V")
 Row = Any
 
 
+class Shared(DataLoader[K, V]):
+    """A loader whose values several fields wait for: when one of them is given up, the others still get theirs.
+
+    GraphQL cancels what lies beside a field that failed, and with it, unshielded, the value itself.
+    """
+
+    def load(self, key: K) -> Awaitable[V]:
+        return asyncio.shield(super().load(key))
+
+
 class Loaders:
     """One per operation: what was read is remembered for its length and no longer."""
 
@@ -30,12 +41,12 @@ class Loaders:
         self._reader = reader
         self._settings = settings
         self._viewer = viewer
-        self._made: dict[Hashable, DataLoader[Any, Any]] = {}
+        self._made: dict[Hashable, Shared[Any, Any]] = {}
 
-    def _loader(self, name: Hashable, load: Callable[[list[K]], Awaitable[list[V]]]) -> DataLoader[K, V]:
+    def _loader(self, name: Hashable, load: Callable[[list[K]], Awaitable[list[V]]]) -> Shared[K, V]:
         found = self._made.get(name)
         if found is None:
-            found = self._made[name] = DataLoader(load)
+            found = self._made[name] = Shared(load)
         return found
 
     async def user(self, user_id: UUID) -> Row | None:
@@ -119,7 +130,7 @@ class Loaders:
 
     def _lists(
         self, name: str, statement: Callable[[Sequence[UUID]], Statement], column: str
-    ) -> DataLoader[UUID, list[Row]]:
+    ) -> Shared[UUID, list[Row]]:
         """A loader of the list of rows that share an id."""
 
         async def load(ids: list[UUID]) -> list[list[Row]]:

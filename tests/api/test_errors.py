@@ -100,6 +100,21 @@ def test_an_exhausted_pool_and_a_free_event_loop(demo_url: str, tmp_path: Path, 
         assert sorted(f.result().status_code for f in waiting) == [200, 503]
 
 
+def test_a_field_that_fails_takes_nothing_from_others(demo: Api) -> None:
+    """The first user's totals are refused while his payments, which the second field wants as well, are being read."""
+    query = """{
+      failed: user(userId: "%s") { dailyTotals(start: "2025-05-10", end: "2024-02-29") { rows { day } }
+                                   payments { nodes { history { revision } } } }
+      users { nodes { payments { nodes { history { revision } } } } }
+      currencies { code }
+    }"""
+    for _ in range(10):  # who is first is chance
+        body = demo.post(query % user(1)).json()
+        assert body["data"]["failed"] is None
+        assert len(body["data"]["users"]["nodes"]) == 8
+        assert [e["path"] for e in body["errors"]] == [["failed", "dailyTotals"]]
+
+
 def test_operations_by_name(demo: Api) -> None:
     two = "query A { a: __typename } query B { b: __typename }"
     assert demo.post(two, operationName="B").json() == {"data": {"b": "Query"}}
