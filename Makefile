@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: up test soak lint playground schema bench-report bench-read bench-fuzz check-python
+.PHONY: up test soak lint playground schema bench bench-growth bench-report bench-read bench-fuzz check-python
 
 PLAYGROUND := fcgraph/api/playground
 PLAYGROUND_BUILT := $(PLAYGROUND)/dist/playground.js
@@ -36,6 +36,15 @@ $(PLAYGROUND_BUILT): $(addprefix $(PLAYGROUND)/,package-lock.json build.mjs play
 # The schema as the code has it; a test holds the committed file against it.
 schema: $(INSTALLED)
 	$(BIN)/python -c 'from fcgraph.api.schema import sdl; print(sdl(), end="")' > fcgraph/api/schema.graphql
+
+# Rows a second through both doors over plain COPY of the clean rows, three rounds each, and the import's peak memory.
+bench: $(INSTALLED)
+	$(BIN)/python -m tests.bench.csv_intake
+	$(BIN)/python -m tests.bench.kafka_intake
+
+# Ten million rows, one million after the other, and the memory of importing a file of 1 GB.
+bench-growth: $(INSTALLED)
+	$(BIN)/python -m tests.bench.csv_intake --rounds 0 --growth 10 --gigabyte
 
 # Requests a second beside PostGraphile on the same database (Node.js 22 or newer comes from npm).
 bench-read: $(INSTALLED)

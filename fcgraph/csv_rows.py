@@ -11,20 +11,32 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from fcgraph.errors import Refused
+from fcgraph.formulas import without_guard
 from fcgraph.records import COLUMNS
 
 HEAD_BYTES = 64 * 1024
 OWN_COLUMN_PREFIX = "_"  # `_line`, `_outcome`, `_problems` of a rejects file
+PROBLEMS_COLUMN = "_problems"  # where it is, cells are guarded against spreadsheet formulas
 BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = {
     b"\x1f\x8b": "gzip-compressed",
+    b"BZh": "bzip2-compressed",
+    b"\xfd7zXZ": "xz-compressed",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
     b"PK\x03\x04": "a zip archive (a spreadsheet file, perhaps); save it as CSV",
+    b"PK\x05\x06": "an empty zip archive",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet file (.xls); save it as CSV",
     b"\xff\xfe": "UTF-16; save it as CSV UTF-8",
     b"\xfe\xff": "UTF-16; save it as CSV UTF-8",
     b"%PDF": "a PDF",
 }
-# A line all of whose quotes stand around whole fields without commas: taking them away changes no value.
-_SIMPLY_QUOTED = re.compile(rb'(?:"[^",]*"|[^",]*)(?:,(?:"[^",]*"|[^",]*))*')
+# A line with as many ids as a payment has is a row, even where it stands between the quotes of another one.
+_ROW_WITHIN = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[^\r\n]*){3}", re.IGNORECASE | re.ASCII)
+_VALUE = rb'(?:"[^",\r\n]*+"|[^",\r\n]*+)'
+# Lines without quotes, and such whose quotes all stand around whole values without commas: taking those quotes away
+# changes no value.
+_PLAIN_LINES = re.compile(rb'(?:(?:[^"\r\n]*+|' + _VALUE + rb"(?:," + _VALUE + rb")*+)(?:\r\n?|\n))*+")
+_LINE = re.compile(rb"[^\r\n]*+(?:\r\n?|\n)")
 
 
 class Header(NamedTuple):
@@ -39,29 +51,32 @@ class Header(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row that is not one plain line: its fields, or why it cannot be taken apart."""
+    """A row that is not one plain line: its fields, or why it cannot be taken apart.
+
+    `is_last`: the file ends with it and not with a line end, so it may be cut off within its last value.
+    """
 
     line: int
     raw: bytes
     fields: tuple[str, ...] | None
     problem: str | None = None
     code: str = "INVALID_CSV"
+    is_last: bool = False
 
 
 class Chunk(NamedTuple):
     """Rows that are settled together. `text` holds the plain rows, each ended by LF, numbered by `lines`.
 
-    `raw_of` has the raw bytes of those plain rows whose text was unquoted; `odd` are the rows that are not plain.
-    `unterminated_line` is the file's last line when no line end follows it: the file may have been cut there.
+    `odd` are the rows that are not plain. `block` are the bytes it all came from; its first line is `first_line`.
     """
 
     text: str
     lines: Sequence[int]
-    raw_of: dict[int, bytes]
     odd: list[Row]
+    block: bytes
+    first_line: int
     end_byte: int
     next_line: int
-    unterminated_line: int | None = None
 
 
 def read_header(head: bytes) -> Header:
@@ -88,6 +103,8 @@ def read_header(head: bytes) -> Header:
     if skipped == len(lines):
         raise Refused("The file is empty: a header with the seven columns is needed.", code="MISSING_HEADER")
     raw = lines[skipped]
+    if len(head) >= HEAD_BYTES and lines[skipped] is lines[-1]:
+        raise Refused(f"The header does not end within the first {HEAD_BYTES} bytes.", code="NOT_CSV")
     names = _header_names(raw)
     end = start + sum(map(len, lines[: skipped + 1]))
     if raw.endswith(b"\r") and len(head) > end and head[end : end + 1] == b"\n":
@@ -97,10 +114,19 @@ def read_header(head: bytes) -> Header:
 
 def _header_names(raw: bytes) -> list[str]:
     try:
-        text = raw.decode("utf-8")
-        return [name.strip().lower() for name in next(csv.reader([text], strict=True))]
+        names = header_cells(raw)
     except (UnicodeDecodeError, csv.Error, StopIteration) as e:
         raise Refused("The first line is no CSV header.", code="NOT_CSV") from e
+    if any("\0" in name for name in names):
+        raise Refused("The header has a NUL byte.", code="NOT_CSV")
+    return [name.strip().lower() for name in names]
+
+
+def header_cells(raw: bytes) -> list[str]:
+    """The names of a header as they came, free of the guard that our own exports put before a formula."""
+    names = next(csv.reader([raw.decode("utf-8")], strict=True))
+    guarded = any(name.strip().lower() == PROBLEMS_COLUMN for name in names)
+    return [without_guard(name) for name in names] if guarded else names
 
 
 def _understand(names: list[str], raw: bytes, end_byte: int, next_line: int) -> Header:
@@ -116,7 +142,7 @@ def _understand(names: list[str], raw: bytes, end_byte: int, next_line: int) -> 
         columns=tuple(name if name in COLUMNS else None for name in names),
         ignored=tuple(name for name in names if name not in COLUMNS and name not in own),
         raw=raw,
-        guarded="_problems" in own,
+        guarded=PROBLEMS_COLUMN in own,
         end_byte=end_byte,
         next_line=next_line,
     )
@@ -145,12 +171,25 @@ def chunks(
             chunk = _rows(whole, at, line, line_max_bytes, at_end)
             carry = block[chunk.end_byte - at :]
             if at_end and not whole.endswith((b"\n", b"\r")):
-                chunk = chunk._replace(unterminated_line=chunk.next_line - 1)
+                chunk = _last_row_aside(chunk, line_max_bytes)
             if chunk.end_byte > at:
                 at, line = chunk.end_byte, chunk.next_line
                 yield chunk
         if at_end:
             return
+
+
+def _last_row_aside(chunk: Chunk, line_max_bytes: int) -> Chunk:
+    """The chunk with its last row, which no line end follows, marked as the last one of the file."""
+    odd, line = chunk.odd, chunk.lines[-1] if chunk.lines else 0
+    if odd and odd[-1].line > line:
+        return chunk._replace(odd=[*odd[:-1], odd[-1]._replace(is_last=True)])
+    raw = chunk.block.splitlines()[-1]
+    if not raw.strip():
+        return chunk
+    before = chunk.text[: chunk.text.rfind("\n", 0, -1) + 1]
+    last = take_apart(line, raw, line_max_bytes)._replace(is_last=True)
+    return chunk._replace(text=before, lines=chunk.lines[:-1], odd=[*odd, last])
 
 
 def one_row(raw: bytes, line: int) -> Chunk:
@@ -166,7 +205,7 @@ def _last_line_end(block: bytes) -> int:
 
 def _skip_long_line(file: BinaryIO, block: bytes, at: int, line: int, line_max_bytes: int) -> tuple[Chunk, int]:
     """A line longer than a whole block: kept cut off, its rest read over without keeping it."""
-    end = at + len(block)
+    end = at + len(block) - block.endswith(b"\r")
     file.seek(end)
     while more := file.read(HEAD_BYTES):
         ends = [n for n in (more.find(b"\n"), more.find(b"\r")) if n >= 0]
@@ -176,7 +215,7 @@ def _skip_long_line(file: BinaryIO, block: bytes, at: int, line: int, line_max_b
             end += 2 if file.read(2) == b"\r\n" else 1
             break
         end += len(more)
-    return Chunk("", (), {}, [_too_long(line, block, line_max_bytes)], end, line + 1), end
+    return Chunk("", (), [_too_long(line, block, line_max_bytes)], b"", line, end, line + 1), end
 
 
 def _too_long(line: int, raw: bytes, line_max_bytes: int) -> Row:
@@ -185,75 +224,100 @@ def _too_long(line: int, raw: bytes, line_max_bytes: int) -> Row:
 
 
 def _rows(whole: bytes, at: int, first_line: int, line_max_bytes: int, at_end: bool) -> Chunk:
-    """Number the rows of some whole lines. Most blocks have no quotes and need no look at single lines."""
-    if b'"' in whole:
-        return _quoted_rows(whole, at, first_line, line_max_bytes, at_end)
-    text = whole.decode("latin-1")  # one character a byte: cheap, and the raw bytes can be had back exactly
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.endswith("\n"):
-        text += "\n"
-    next_line = first_line + text.count("\n")
-    return Chunk(text, range(first_line, next_line), {}, [], at + len(whole), next_line)
-
-
-def _quoted_rows(whole: bytes, at: int, first_line: int, line_max_bytes: int, at_end: bool) -> Chunk:
-    """Rows of a block with quotes: a row may go over several lines; an unclosed quote costs its own line only."""
-    lines = whole.splitlines(keepends=True)
+    """Number the rows of some whole lines. Most blocks have few quotes and need no look at single lines."""
+    block = whole if whole.endswith((b"\n", b"\r")) else whole + b"\n"
     texts: list[str] = []
     numbers: list[int] = []
-    raw_of: dict[int, bytes] = {}
     odd: list[Row] = []
-    n = 0
-    while n < len(lines):
-        content = lines[n].rstrip(b"\r\n")
-        number = first_line + n
-        if b'"' not in content or (len(content) <= line_max_bytes and _SIMPLY_QUOTED.fullmatch(content)):
-            plain = content.replace(b'"', b"")
-            if plain != content:
-                raw_of[number] = content
-            texts.append(plain.decode("latin-1") + "\n")
-            numbers.append(number)
-            n += 1
+    done, line = 0, first_line
+    while done < len(block):
+        end = _plain_end(block, done)
+        if end > done:
+            text = _plain_text(block[done:end])
+            texts.append(text)
+            numbers.extend(range(line, line := line + text.count("\n")))
+            done = end
             continue
-        end, size = _closing_line(lines, n, line_max_bytes)
-        if end is None and not at_end and size <= line_max_bytes:
-            break  # the quote may be closed in the next block
-        row, n = _quoted_row(lines, n, end, number)
+        row, end = _odd_row(block, done, line, line_max_bytes, at_end)
+        if row is None:
+            break
         odd.append(row)
-    done = sum(map(len, lines[:n]))
-    return Chunk("".join(texts), numbers, raw_of, odd, at + done, first_line + n)
+        line += len(block[done:end].splitlines())
+        done = end
+    return Chunk("".join(texts), numbers, odd, block[:done], first_line, at + min(done, len(whole)), line)
 
 
-def _closing_line(lines: list[bytes], n: int, line_max_bytes: int) -> tuple[int | None, int]:
-    """The line in which the quotes opened in line `n` are all closed, None if in none near, and the bytes looked at."""
-    size, is_open = 0, 0
-    for end in range(n, len(lines)):
-        size += len(lines[end])
-        is_open ^= lines[end].count(b'"') & 1
-        if size > line_max_bytes:
-            return None, size
-        if not is_open:
-            return end, size
-    return None, size
+def _plain_end(block: bytes, start: int) -> int:
+    """Where the plain lines from `start` on end."""
+    if block.find(b'"', start) < 0:
+        return len(block)
+    plain = _PLAIN_LINES.match(block, start)
+    return plain.end() if plain else start
 
 
-def _quoted_row(lines: list[bytes], n: int, end: int | None, number: int) -> tuple[Row, int]:
-    """One row that begins in line `n`, and the line after it."""
-    alone = lines[n].rstrip(b"\r\n")
+def _plain_text(lines: bytes) -> str:
+    """Plain lines without their quotes, each ended by LF. One character a byte: cheap, and exact for any bytes."""
+    text = lines.replace(b'"', b"").decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _odd_row(block: bytes, start: int, line: int, line_max_bytes: int, at_end: bool) -> tuple[Row | None, int]:
+    """The row that begins at `start` in line `line`, and where it ends; None when its end may be in the next block.
+
+    A row may go over several lines; an unclosed quote costs its own line only.
+    """
+    alone_end = _line_end(block, start)
+    alone = block[start:alone_end].rstrip(b"\r\n")
+    if len(alone) > line_max_bytes:
+        return _too_long(line, alone, line_max_bytes), alone_end
+    end = _closing_line_end(block, start, line_max_bytes)
     if end is None:
-        return Row(number, alone, None, f"the quote opened in line {number} is not closed"), n + 1
-    raw = b"".join(lines[n : end + 1]).rstrip(b"\r\n")
+        if len(block) - start > line_max_bytes:
+            problem = (
+                f"the quote opened in line {line} is not closed within {line_max_bytes} bytes (CSV_LINE_MAX_BYTES)"
+            )
+            return Row(line, alone, None, problem), alone_end
+        if not at_end:
+            return None, start
+        return Row(line, alone, None, f"the quote opened in line {line} is not closed"), alone_end
+    raw = block[start:end].rstrip(b"\r\n")
+    if end > alone_end:
+        fields = parse_fields(raw.decode("latin-1"))  # where rows end is told by ASCII alone
+        if isinstance(fields, str) or any(map(_ROW_WITHIN.search, fields)):
+            problem = f"the quote opened in line {line} is not closed before the next row"
+            return Row(line, alone, None, problem), alone_end
+    return take_apart(line, raw, line_max_bytes), end
+
+
+def _line_end(block: bytes, start: int) -> int:
+    line = _LINE.match(block, start)
+    return line.end() if line else len(block)
+
+
+def _closing_line_end(block: bytes, start: int, line_max_bytes: int) -> int | None:
+    """Where the line ends in which the quotes opened at `start` are all closed; None when it is not near."""
+    at, is_open = start, 0
+    while at < len(block):
+        end = _line_end(block, at)
+        is_open ^= block.count(b'"', at, end) & 1
+        if end - start > line_max_bytes:
+            return None
+        if not is_open:
+            return end
+        at = end
+    return None
+
+
+def take_apart(line: int, raw: bytes, line_max_bytes: int) -> Row:
+    """The fields of a row, or why it has none."""
+    if len(raw) > line_max_bytes:
+        return _too_long(line, raw, line_max_bytes)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as e:
-        return Row(number, raw, None, f"the row is not UTF-8 at byte {e.start}", "INVALID_ENCODING"), end + 1
+        return Row(line, raw, None, f"the row is not UTF-8 at byte {e.start}", "INVALID_ENCODING")
     fields = parse_fields(text)
-    if isinstance(fields, str):
-        if end > n:
-            return Row(number, alone, None, f"the quote opened in line {number} is not closed"), n + 1
-        return Row(number, alone, None, fields), n + 1
-    return Row(number, raw, fields), end + 1
+    return Row(line, raw, None, fields) if isinstance(fields, str) else Row(line, raw, fields)
 
 
 def parse_fields(text: str) -> tuple[str, ...] | str:

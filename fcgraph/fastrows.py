@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import compress
 from typing import NamedTuple
 
 from fcgraph.records import COLUMNS, CurrencyRule, instant_text
@@ -40,23 +41,30 @@ class Columns(NamedTuple):
 class Parsed(NamedTuple):
     """A block after the quick way: what it accepted, and number (from 0) and text of the lines left for the rules.
 
-    `numbers` are the accepted rows' lines in the block. `left` are the indexes of accepted rows that were left to the
-    rules after all; they stand in `rest` as well.
+    `numbers` are the accepted rows' lines in the block; `lines` their text where that is the canonical values with
+    commas between, in the usual order.
     """
 
     accepted: Columns
     numbers: Sequence[int]
     rest: list[tuple[int, str]]
-    left: frozenset[int] = frozenset()
+    lines: Sequence[str] | None = None
 
     def leaving(self, indexes: Collection[int], text: str) -> Parsed:
-        """The same with some more accepted rows (by index) left to the rules. `text` is the block parsed."""
-        more = frozenset(indexes) - self.left
-        if not more:
+        """The same with some accepted rows (by index) left to the rules. `text` is the block parsed."""
+        if not indexes:
             return self
+        stays = bytearray(b"\1") * len(self.numbers)
+        for n in indexes:
+            stays[n] = False
         lines = text.split("\n")
-        moved = [(self.numbers[n], lines[self.numbers[n]]) for n in more]
-        return self._replace(rest=sorted(self.rest + moved), left=self.left | more)
+        moved = [(self.numbers[n], lines[self.numbers[n]]) for n in indexes]
+        return Parsed(
+            Columns._make(list(compress(column, stays)) for column in self.accepted),
+            list(compress(self.numbers, stays)),
+            sorted(self.rest + moved),
+            None if self.lines is None else list(compress(self.lines, stays)),
+        )
 
 
 EMPTY = Columns((), (), (), (), (), (), (), ())
@@ -82,6 +90,7 @@ class CsvRows:
         line = ",".join(_IGNORED if name is None else patterns[name] for name in header)
         self._run = re.compile(f"(?:{line}\n)++", re.ASCII)
         self._width = len(header)
+        self._is_usual = tuple(header) == COLUMNS
         self._places = [header.index(name) for name in COLUMNS]
         self._latest = _to_seconds(latest)
 
@@ -96,9 +105,7 @@ class CsvRows:
             if run is not None:
                 at = run.end()
                 runs.append(run[0])
-                lines = run[0].count("\n")
-                numbers.extend(range(number, number + lines))
-                number += lines
+                numbers.extend(range(number, number := number + run[0].count("\n")))
             else:
                 end = text.index("\n", at)
                 rest.append((number, text[at:end]))
@@ -107,11 +114,13 @@ class CsvRows:
             raise ValueError(f"{number} lines for {len(positions)} positions")
         if not runs:
             return Parsed(EMPTY, (), rest)
-        values = "".join(runs).replace("\n", ",").split(",")
+        whole = "".join(runs)
+        values = whole.replace("\n", ",").split(",")
         values.pop()
         taken = [positions[n] for n in numbers] if rest else positions
         accepted = Columns(taken, *(values[place :: self._width] for place in self._places))
-        return _without_late(Parsed(accepted, numbers, rest), self._latest, text)
+        texts = whole.split("\n")[:-1] if self._is_usual else None
+        return _without_late(Parsed(accepted, numbers, rest, texts), self._latest, text)
 
 
 class JsonRows:

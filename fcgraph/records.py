@@ -106,7 +106,8 @@ class _Problems(list[Problem]):
     """The problems of one row as they are found."""
 
     def found(self, column: str | None, code: str, message: str, value: str | None = None) -> None:
-        self.append(Problem(column, code, message, value if value is None else value[:VALUE_SHOWN_MAX_CHARS]))
+        shown = value if value is None else value[:VALUE_SHOWN_MAX_CHARS].replace("\0", "\\0")  # NUL cannot be stored
+        self.append(Problem(column, code, message, shown))
 
 
 def check(row: Mapping[str, str | None], reference: Reference) -> PaymentRecord | Rejection:
@@ -122,7 +123,7 @@ def _check(row: Mapping[str, str | None], reference: Reference, problems: _Probl
             if not any(p.column == column for p in problems):
                 problems.found(column, "MISSING_VALUE", f"{column} is missing", value)
         elif "\0" in value:
-            problems.found(column, "INVALID_ENCODING", f"{column} has a NUL character", value.replace("\0", "\\0"))
+            problems.found(column, "INVALID_ENCODING", f"{column} has a NUL character", value)
         else:
             present[column] = value
     transaction_id = _uuid("transaction_id", present, problems)

@@ -61,7 +61,8 @@ def accept(
     """
     if mode not in MODES:
         raise Refused(f"mode is none of {', '.join(MODES)}", path=("input", "mode"))
-    name = file_name.replace("\0", "").strip()[:FILE_NAME_MAX_CHARS] or "payments.csv"
+    text = file_name.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair cannot be stored, nor can NUL
+    name = text.replace("\0", "").strip()[:FILE_NAME_MAX_CHARS] or "payments.csv"
     with files.draft() as draft:
         taken = _take(draft, stream, upload_max_bytes)
         header = _header(taken)

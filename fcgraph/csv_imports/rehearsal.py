@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg2
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from fcgraph import csv_rows, db
 from fcgraph.csv_imports.progress import Claim, Fenced, add_chunk, finish, give_up, mismatch_text, mismatches
@@ -18,14 +20,15 @@ from fcgraph.csv_rows import Chunk
 from fcgraph.files import Files
 from fcgraph.intake import Batch, Counts, Source
 from fcgraph.intake.judge import Judge
-from fcgraph.intake.settle import Settled, close_batch, open_batch, settle
+from fcgraph.intake.lanes import worth_again
+from fcgraph.intake.settle import Settled, Unsettled, close_batch, open_batch, settle
 from fcgraph.intake.writer import judge_of
 from fcgraph.settings import Settings
 
 Check = Callable[[], None]
 Progress = Callable[[float], None]
 COPY_TABLE = "rehearsed_payments"
-REWRITES_MAX = 3
+REWRITES_MAX = 10
 
 
 class _NotClean(Exception):
@@ -48,6 +51,10 @@ def run(
         try:
             return _write_whole(engine, files, claimed, settings, judge, check)
         except _NotClean:
+            check()
+        except (Unsettled, psycopg2.Error, DBAPIError) as e:
+            if not worth_again(e):
+                raise
             check()
     return give_up(engine, claimed, "nothing was written: other writers kept changing the payments concerned")
 
@@ -143,6 +150,8 @@ def _write_whole(engine: Engine, files: Files, claimed: Claim, settings: Setting
     total = Counts()
     with db.write(engine) as connection:
         cursor = connection.connection.cursor()
+        # Two such writers take minutes. Each waits for PostgreSQL alone, which sees a circle and ends it.
+        cursor.execute("SET LOCAL lock_timeout = 0")
         for _, batch in _batches(files, claimed, settings, judge, check, 0):
             batch_id = open_batch(cursor, batch) if batch_id is None else batch_id
             settled: Settled = settle(cursor, batch, batch_id=batch_id, careful=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -17,6 +16,7 @@ from fcgraph.formulas import with_guard, without_guard
 
 OWN_COLUMNS = ("_line", "_outcome", "_problems")
 FETCHED_ROWS = 2000
+WHOLE = {"INVALID_CSV", "INVALID_ENCODING", "EXTRA_VALUES"}
 
 
 def rejects_csv(engine: Engine, import_id: UUID) -> Iterator[bytes] | None:
@@ -31,9 +31,9 @@ def rejects_csv(engine: Engine, import_id: UUID) -> Iterator[bytes] | None:
 
 def _lines(engine: Engine, import_id: UUID, raw_header: bytes) -> Iterator[bytes]:
     header = csv_rows.read_header(raw_header + b"\n")
-    names = next(csv.reader([raw_header.decode("utf-8")], strict=True))
+    names = csv_rows.header_cells(raw_header)
     own = [n for n, name in enumerate(names) if name.strip().lower() in OWN_COLUMNS]
-    yield _line([name for n, name in enumerate(names) if n not in own] + list(OWN_COLUMNS))
+    yield _line([with_guard(name) for n, name in enumerate(names) if n not in own] + list(OWN_COLUMNS))
     statement = sa.text(
         "SELECT position, outcome, raw, problems FROM intake_records WHERE import_id = :id AND kind = 'CSV'"
         " ORDER BY position"
@@ -41,24 +41,22 @@ def _lines(engine: Engine, import_id: UUID, raw_header: bytes) -> Iterator[bytes
     with db.read(engine, snapshot=True) as connection:
         found = connection.execution_options(yield_per=FETCHED_ROWS).execute(statement, {"id": import_id})
         for position, outcome, raw, problems in found:
-            cells = _cells(bytes(raw), len(names), header.guarded)
-            kept = [with_guard(cell) for n, cell in enumerate(cells) if n not in own]
-            yield _line([*kept, str(position), outcome, with_guard(_told(problems))])
+            text = bytes(raw).decode("utf-8", "backslashreplace").replace("\0", "\\0")
+            fields = text if _is_whole(problems) else csv_rows.parse_fields(text)
+            cells = [text] if isinstance(fields, str) else [f for n, f in enumerate(fields) if n not in own]
+            if header.guarded:
+                cells = [without_guard(cell) for cell in cells]
+            cells += [""] * (len(names) - len(own) - len(cells))
+            yield _line([*map(with_guard, cells), str(position), outcome, with_guard(_told(problems))])
 
 
-def _cells(raw: bytes, width: int, guarded: bool) -> list[str]:
-    """The row's cells as they came; a row that is no CSV stands whole in the first cell."""
-    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
-    fields = csv_rows.parse_fields(text)
-    cells = [text] if isinstance(fields, str) else list(fields[:width])
-    if guarded:
-        cells = [without_guard(cell) for cell in cells]
-    return cells + [""] * (width - len(cells))
+def _is_whole(problems: list[dict[str, Any]]) -> bool:
+    """Whether the row stands whole in the first cell: laid out in cells it would lose what is wrong with it."""
+    return not WHOLE.isdisjoint(problem["code"] for problem in problems)
 
 
-def _told(problems: list[dict[str, Any]] | str) -> str:
-    found = json.loads(problems) if isinstance(problems, str) else problems
-    return "; ".join(f"{p['code']}: {p['message']}" for p in found)
+def _told(problems: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{p['code']}: {p['message']}" for p in problems)
 
 
 def _line(cells: list[str]) -> bytes:

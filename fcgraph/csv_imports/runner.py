@@ -31,8 +31,8 @@ def run(
 ) -> None:
     """Run the import to its end, or quietly do nothing when it is unknown, finished, or being run by somebody alive.
 
-    Safe to call any number of times. When PostgreSQL goes away the error comes out and the import stays RUNNING, to
-    be resumed; a bug marks it FAILED and comes out as well.
+    Safe to call any number of times. When PostgreSQL is away, full or too busy the error comes out and the import stays
+    RUNNING, to be resumed; a bug marks it FAILED and comes out as well.
     """
     claimed = claim(engine, import_id, settings.import_lease_seconds)
     if claimed is None:
@@ -48,7 +48,7 @@ def run(
     except Fenced:
         logger.info("import_fenced")  # cancelled, or taken over by another worker
     except Exception as e:
-        if db.is_away(e):
+        if db.may_pass(e):
             logger.warning("import_interrupted", reason=type(e).__name__)
         else:
             told = e.message if isinstance(e, FcgraphError) else f"internal error, logged with {claimed.correlation_id}"

@@ -35,15 +35,15 @@ class Rejected(NamedTuple):
 class Batch:
     """Rows of one source with their verdicts. Index n of every column is the n-th accepted row.
 
-    `texts` are the rows as COPY takes them (see `row_text`), `places` their partition (None outside Kafka) and place,
-    `raw(n)` their bytes as they came.
+    `texts` are the rows as COPY takes them (see `row_text`), `place(n)` is a row's partition (None outside Kafka) and
+    position, `raw(n)` its bytes as they came.
     """
 
     source: Source
     correlation_id: str
     transaction_ids: list[str]
     texts: list[str]
-    places: Sequence[tuple[int | None, int]]
+    place: Callable[[int], tuple[int | None, int]]
     raw: Callable[[int], bytes]
     suspicious: set[int]
     rejected: list[Rejected]

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
+from itertools import compress, count
+from operator import eq
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from fcgraph import db, fastrows, formulas, records
-from fcgraph.csv_rows import Chunk, Header, Row, parse_fields
+from fcgraph.csv_rows import Chunk, Header, Row, take_apart
 from fcgraph.fastrows import Columns, FastRows, Parsed
 from fcgraph.intake.batch import Batch, Rejected, Source, row_text, suspicions_text
-from fcgraph.records import CurrencyRule, PaymentRecord, Reference, Rejection
+from fcgraph.records import COLUMNS, CurrencyRule, PaymentRecord, Reference, Rejection
 
 Message = tuple[int, int, bytes | None]  # partition, offset, value
 _NO_SUSPICION = suspicions_text(())
@@ -39,20 +42,20 @@ class Judge:
 
     def csv(self, chunk: Chunk, header: Header, source: Source, correlation_id: str, line_max_bytes: int) -> Batch:
         """Judge a chunk of a CSV file."""
-        if header.columns[-1] == "amount":
-            chunk = _cut_row_aside(chunk)
         with db.read(self._engine) as connection:
             reference, latest = self._reference(connection)
             fast = self._format(header.columns, reference, latest)
             parsed = fast.parse(chunk.text, chunk.lines) if chunk.lines else Parsed(fastrows.EMPTY, (), [])
             parsed = self._without_unknown_users(connection, parsed, chunk.text)
-            rows = self._odd_csv_rows(chunk, parsed, header, line_max_bytes)
+            first, lines = chunk.first_line, lru_cache(maxsize=1)(chunk.block.splitlines)  # the latter is rarely needed
+            rows = _odd_csv_rows(chunk, parsed, lambda line: lines()[line - first], line_max_bytes)
             self._learn(connection, _user_ids(rows, header))
         judged = [(row.line, _judge_csv(row, header, reference)) for row in rows]
-        raw_line = _raw_line(chunk)
         odd = {row.line: row.raw for row in rows}
-        arrivals = _lines_of_a_file(lambda line: odd.get(line) or raw_line(line))
-        return _batch(parsed, judged, arrivals, reference, source, correlation_id)
+        arrivals = _lines_of_a_file(lambda line: odd.get(line) or lines()[line - first])
+        batch = _batch(parsed, judged, arrivals, reference, source, correlation_id)
+        lines.cache_clear()
+        return batch
 
     def messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
         """Judge Kafka messages, given as (partition, offset, value)."""
@@ -107,80 +110,34 @@ class Judge:
                 self._formats[key] = fastrows.CsvRows(shape, reference.currencies, bound)
         return self._formats[key]
 
-    def _learn(self, connection: Connection, user_ids: Iterable[str]) -> None:
+    def _learn(self, connection: Connection, user_ids: set[str]) -> None:
         """Look up the users not known yet and remember those that exist."""
-        wanted = set(user_ids)
-        asked = wanted - self._users
+        asked = user_ids - self._users
         if not asked:
             return
         if len(self._users) + len(asked) > self._known_users_max:
             self._users.clear()
-            asked = wanted
+            asked = user_ids
         asked = {user_id for user_id in asked if records.is_uuid(user_id)}
         statement = sa.text("SELECT user_id::text FROM users WHERE user_id = ANY(CAST(:ids AS uuid[]))")
         self._users.update(connection.scalars(statement, {"ids": "{" + ",".join(asked) + "}"}))
 
     def _without_unknown_users(self, connection: Connection, parsed: Parsed, text: str) -> Parsed:
         """Leave accepted rows with an unknown user to the rules, which say all that is wrong with them."""
-        accepted = parsed.accepted
-        named = {*accepted.sender_id, *accepted.receiver_id}
+        senders, receivers = parsed.accepted.sender_id, parsed.accepted.receiver_id
+        named = {*senders, *receivers}
         self._learn(connection, named)
         unknown = named - self._users
         if not unknown:
             return parsed
-        pairs = enumerate(zip(accepted.sender_id, accepted.receiver_id, strict=True))
+        pairs = enumerate(zip(senders, receivers, strict=True))
         return parsed.leaving([n for n, (sender, receiver) in pairs if sender in unknown or receiver in unknown], text)
 
-    def _odd_csv_rows(self, chunk: Chunk, parsed: Parsed, header: Header, line_max_bytes: int) -> list[Row]:
-        """The rows the quick way did not take, taken apart. Blank lines are no rows."""
-        rows = list(chunk.odd)
-        for n, text in parsed.rest:
-            if not text.strip():
-                continue
-            line = chunk.lines[n]
-            raw = chunk.raw_of.get(line) or text.encode("latin-1")
-            rows.append(_take_apart(line, raw, line_max_bytes))
-        return sorted(rows)
 
-
-def _raw_line(chunk: Chunk) -> Callable[[int], bytes]:
-    """The bytes of a plain row by its line; asked for rarely, so the text is taken apart only then."""
-    lines: list[str] = []
-    index: dict[int, int] = {}
-
-    def raw_line(line: int) -> bytes:
-        if not lines:
-            lines.extend(chunk.text.split("\n"))
-            index.update(zip(chunk.lines, range(len(lines)), strict=False))  # behind the last LF there is no row
-        return chunk.raw_of.get(line) or lines[index[line]].encode("latin-1")
-
-    return raw_line
-
-
-def _cut_row_aside(chunk: Chunk) -> Chunk:
-    """A file that ends within an amount: 25 may be half of 250.00, so the row is no row. A closing quote tells."""
-    line = chunk.unterminated_line
-    if line is None or not chunk.lines or chunk.lines[-1] != line:
-        return chunk
-    before, _, text = chunk.text.removesuffix("\n").rpartition("\n")
-    before += "\n" if before else ""
-    raw = chunk.raw_of.get(line) or text.encode("latin-1")
-    if raw.endswith(b'"') or not raw.strip():
-        return chunk
-    message = "the file ends within this line: without a line end nobody can tell whether the amount is whole"
-    return chunk._replace(text=before, lines=chunk.lines[:-1], odd=[*chunk.odd, Row(line, raw, None, message)])
-
-
-def _take_apart(line: int, raw: bytes, line_max_bytes: int) -> Row:
-    if len(raw) > line_max_bytes:
-        message = f"the line is longer than {line_max_bytes} bytes (CSV_LINE_MAX_BYTES); only its beginning is kept"
-        return Row(line, raw[:line_max_bytes], None, message)
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as e:
-        return Row(line, raw, None, f"the row is not UTF-8 at byte {e.start}", "INVALID_ENCODING")
-    fields = parse_fields(text)
-    return Row(line, raw, None, fields) if isinstance(fields, str) else Row(line, raw, fields)
+def _odd_csv_rows(chunk: Chunk, parsed: Parsed, raw: Callable[[int], bytes], line_max_bytes: int) -> list[Row]:
+    """The rows the quick way did not take, taken apart. Blank lines are no rows."""
+    left = (chunk.lines[n] for n, text in parsed.rest if text.strip())
+    return sorted([*chunk.odd, *(take_apart(line, raw(line), line_max_bytes) for line in left)])
 
 
 def _user_ids(rows: Iterable[Row], header: Header) -> set[str]:
@@ -191,27 +148,33 @@ def _user_ids(rows: Iterable[Row], header: Header) -> set[str]:
 def _judge_csv(row: Row, header: Header, reference: Reference) -> PaymentRecord | Rejection:
     if row.fields is None:
         return records.reject(row.code, row.problem or "the row is no CSV")
+    if row.is_last and len(row.fields) == header.columns.index("amount") + 1 and not row.raw.endswith(b'"'):
+        # 25 may be half of 250.00. Every other value is of a fixed form, and a closing quote tells as well.
+        message = "the file ends within this line: without a line end nobody can tell whether the amount is whole"
+        return records.reject("INVALID_CSV", message)
     fields = [formulas.without_guard(f) for f in row.fields] if header.guarded else row.fields
     return records.check_fields(fields, header.columns, reference)
 
 
 class Arrivals(NamedTuple):
-    """Where rows stand, by line or by their number in a slice: (partition, position), as a text's fields, and raw."""
+    """Where rows stand, given their numbers (the line in a file, the place in a slice), and their raw bytes."""
 
     place: Callable[[int], tuple[int | None, int]]
-    place_text: Callable[[int], str]
+    place_texts: Callable[[Sequence[int]], list[str]]  # partition and position as fields of a row's text
     raw: Callable[[int], bytes]
 
 
 def _lines_of_a_file(raw: Callable[[int], bytes]) -> Arrivals:
     """Rows that are known by their line (or index) and have no partition."""
-    return Arrivals(lambda line: (None, line), ",{},".format, raw)
+    return Arrivals(lambda line: (None, line), lambda lines: [f",{line}," for line in lines], raw)
 
 
 def _slice_of_messages(messages: Sequence[Message]) -> Arrivals:
     """Messages that are known by their number in the slice."""
     return Arrivals(
-        lambda n: messages[n][:2], lambda n: "{},{},".format(*messages[n][:2]), lambda n: messages[n][2] or b""
+        lambda n: messages[n][:2],
+        lambda numbers: [f"{messages[n][0]},{messages[n][1]}," for n in numbers],
+        lambda n: messages[n][2] or b"",
     )
 
 
@@ -228,21 +191,12 @@ def _batch(
 ) -> Batch:
     """Put together, in the order of arrival, what the quick way accepted and what the rules judged."""
     accepted = parsed.accepted
-    suspicious, tails = _suspicions(accepted, reference)
-    texts = [
-        f"{a},{b},{c},{d},{e},{f},{g},{place}{tail}"
-        for a, b, c, d, e, f, g, place, tail in zip(
-            accepted.transaction_id, accepted.sender_id, accepted.receiver_id, accepted.amount, accepted.currency,
-            accepted.timestamp, accepted.status, map(arrivals.place_text, accepted.position), tails, strict=True,
-        )
-    ]  # fmt: skip
-    rows = list(zip(accepted.position, accepted.transaction_id, texts, strict=True))
-    sums = _sums(accepted.currency, accepted.amount)
-    if parsed.left:
-        rows = [row for n, row in enumerate(rows) if n not in parsed.left]
-        for n in parsed.left:
-            sums[accepted.currency[n]] -= Decimal(accepted.amount[n])
+    amounts = list(map(Decimal, accepted.amount))
+    sums = _sums(accepted.currency, amounts)
+    numbers, ids, texts = accepted.position, list(accepted.transaction_id), _texts(parsed, arrivals)
+    suspicious = _add_suspicions(texts, accepted, amounts, reference)
     rejected = []
+    more: list[tuple[int, str, str]] = []
     for at, verdict in judged:
         if isinstance(verdict, Rejection):
             rejected.append(Rejected(*arrivals.place(at), arrivals.raw(at), verdict))
@@ -250,16 +204,17 @@ def _batch(
         found = _suspicions_of(verdict, reference)
         if found:
             suspicious.add(at)
-        rows.append((at, verdict.transaction_id, row_text(verdict, *arrivals.place(at), found)))
+        more.append((at, verdict.transaction_id, row_text(verdict, *arrivals.place(at), found)))
         sums[verdict.currency] = sums.get(verdict.currency, Decimal(0)) + verdict.decimal
-    rows.sort()
-    numbers = [at for at, _, _ in rows]
+    if more:
+        rows = sorted([*zip(numbers, ids, texts, strict=True), *more])
+        numbers, ids, texts = [at for at, _, _ in rows], [row[1] for row in rows], [text for _, _, text in rows]
     return Batch(
         source,
         correlation_id,
-        transaction_ids=[transaction_id for _, transaction_id, _ in rows],
-        texts=[text for _, _, text in rows],
-        places=list(map(arrivals.place, numbers)),
+        transaction_ids=ids,
+        texts=texts,
+        place=lambda n: arrivals.place(numbers[n]),
         raw=lambda n: arrivals.raw(numbers[n]),
         suspicious={n for n, at in enumerate(numbers) if at in suspicious} if suspicious else set(),
         rejected=rejected,
@@ -267,37 +222,39 @@ def _batch(
     )
 
 
+def _texts(parsed: Parsed, arrivals: Arrivals) -> list[str]:
+    """The accepted rows as COPY takes them, none of them suspicious yet; see `row_text`."""
+    accepted = parsed.accepted
+    places = arrivals.place_texts(accepted.position)
+    if parsed.lines is not None:
+        return [f"{line},{place}{_NO_SUSPICION}" for line, place in zip(parsed.lines, places, strict=True)]
+    columns = (getattr(accepted, name) for name in COLUMNS)
+    return [f"{','.join(row[:-1])},{row[-1]}{_NO_SUSPICION}" for row in zip(*columns, places, strict=True)]
+
+
 def _suspicions_of(record: PaymentRecord, reference: Reference) -> tuple[str, ...]:
     rule = reference.currencies[record.currency]
     return records.suspicions(record.decimal, rule, self_transfer=record.sender_id == record.receiver_id)
 
 
-def _suspicions(accepted: Columns, reference: Reference) -> tuple[set[int], list[str]]:
-    """The numbers of suspicious rows, and the last fields of every row's text. Small amounts need no second look."""
+def _add_suspicions(texts: list[str], accepted: Columns, amounts: Sequence[Decimal], reference: Reference) -> set[int]:
+    """Write suspicions into the texts; the numbers of suspicious rows. Most rows need no second look."""
     lowest = min((rule.suspicious_above for rule in reference.currencies.values()), default=Decimal(0))
-    digits = len(str(int(lowest))) if lowest >= 1 else 0
-    tails = [_NO_SUSPICION] * len(accepted.amount)
+    look = {
+        *compress(count(), map(lowest.__lt__, amounts)),
+        *compress(count(), map(eq, accepted.sender_id, accepted.receiver_id)),
+    }
     suspicious = set()
-    look = [
-        n
-        for n, (amount, sender, receiver) in enumerate(
-            zip(accepted.amount, accepted.sender_id, accepted.receiver_id, strict=True)
-        )
-        if (amount.find(".", 0, digits) < 0 and len(amount) >= digits) or sender == receiver
-    ]
     for n in look:
         rule = reference.currencies[accepted.currency[n]]
         same = accepted.sender_id[n] == accepted.receiver_id[n]
-        found = records.suspicions(Decimal(accepted.amount[n]), rule, self_transfer=same)
+        found = records.suspicions(amounts[n], rule, self_transfer=same)
         if found:
             suspicious.add(accepted.position[n])
-            tails[n] = suspicions_text(found)
-    return suspicious, tails
+            texts[n] = texts[n].removesuffix(_NO_SUSPICION) + suspicions_text(found)
+    return suspicious
 
 
-def _sums(currencies: Sequence[str], amounts: Sequence[str]) -> dict[str, Decimal]:
+def _sums(currencies: Sequence[str], amounts: Sequence[Decimal]) -> dict[str, Decimal]:
     """The exact sum of the amounts per currency."""
-    return {
-        code: sum((Decimal(a) for c, a in zip(currencies, amounts, strict=True) if c == code), Decimal(0))
-        for code in set(currencies)
-    }
+    return {code: sum(compress(amounts, map(code.__eq__, currencies)), Decimal(0)) for code in set(currencies)}

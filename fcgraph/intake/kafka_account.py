@@ -59,7 +59,7 @@ def close(cursor: Any, batch: Batch, settled: Settled) -> None:
         suspicious = sum(
             1
             for n in batch.suspicious
-            if batch.places[n][0] == partition and CODES[settled.outcomes[n]] is Outcome.INSERTED
+            if batch.place(n)[0] == partition and CODES[settled.outcomes[n]] is Outcome.INSERTED
         )
         counts = _counts([code for _, code in counted], suspicious)
         offsets = [offset for offset, _ in counted]
@@ -80,7 +80,8 @@ def close(cursor: Any, batch: Batch, settled: Settled) -> None:
 
 def _rows(batch: Batch, settled: Settled) -> list[tuple[int, int, int]]:
     """Every row as (partition, offset, code of its outcome)."""
-    accepted = [(p or 0, offset, code) for (p, offset), code in zip(batch.places, settled.outcomes, strict=True)]
+    places = map(batch.place, range(len(settled.outcomes)))
+    accepted = [(p or 0, offset, code) for (p, offset), code in zip(places, settled.outcomes, strict=True)]
     return accepted + [(r.partition or 0, r.position, _REJECTED) for r in batch.rejected]
 
 

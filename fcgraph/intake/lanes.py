@@ -128,7 +128,7 @@ class Lanes:
             try:
                 return self._write_once(task, careful=attempt > 0)
             except (_Yielded, Unsettled, psycopg2.Error, DBAPIError) as e:
-                if not _worth_again(e):
+                if not worth_again(e):
                     raise
                 reason = type(e).__name__
                 self._log.info("batch_written_again", attempt=attempt + 1, reason=reason)
@@ -170,7 +170,8 @@ class Lanes:
                 raise NotWritten("a batch before this one failed")
 
 
-def _worth_again(error: BaseException) -> bool:
+def worth_again(error: BaseException) -> bool:
+    """Whether the transaction was rolled back only because another writer was faster or waits for us."""
     if isinstance(error, _Yielded | Unsettled):
         return True
     cause = error.orig if isinstance(error, DBAPIError) else error

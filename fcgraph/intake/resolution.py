@@ -1,29 +1,42 @@
 """Kept records get a second chance: rejected ones are judged again, conflicts are decided by a person.
 
-Both are safe to repeat: a record that has a resolution is left alone.
+Both are safe to repeat: a record that has a resolution is left alone. With other writers in the way they begin anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
+import psycopg2
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from fcgraph import csv_rows, db
 from fcgraph.errors import Refused
 from fcgraph.intake.batch import Batch, Counts, Source
 from fcgraph.intake.judge import Judge
-from fcgraph.intake.settle import Change, close_batch, locked, open_batch, problems_json, settle, write_changes
+from fcgraph.intake.lanes import RETRIES_MAX, worth_again
+from fcgraph.intake.settle import (
+    Change,
+    Unsettled,
+    close_batch,
+    locked,
+    open_batch,
+    problems_json,
+    settle,
+    write_changes,
+)
 from fcgraph.intake.writer import judge_of
 from fcgraph.records import Outcome
 from fcgraph.settings import Settings
 
 Resolution = Literal["KEEP_STORED", "ACCEPT_INCOMING"]
 NOTE_MAX_CHARS = 2000
+Found = TypeVar("Found")
 
 
 class Replayed(NamedTuple):
@@ -51,11 +64,12 @@ class _Kept(NamedTuple):
     raw: bytes
     header: bytes | None
     resolved: bool
+    problems: list[dict[str, Any]]
 
 
 _KEPT = (
     "SELECT r.record_id, r.outcome, r.kind, r.import_id, r.topic_ref, r.partition, r.position, r.raw, i.header,"
-    " r.resolved_at IS NOT NULL FROM intake_records r LEFT JOIN imports i USING (import_id)"
+    " r.resolved_at IS NOT NULL, r.problems FROM intake_records r LEFT JOIN imports i USING (import_id)"
     " WHERE r.record_id = ANY(:ids) ORDER BY r.record_id FOR UPDATE OF r"
 )
 
@@ -66,21 +80,40 @@ def replay(engine: Engine, settings: Settings, record_ids: Sequence[UUID], corre
     Raises Refused (NOT_FOUND) when a record is unknown. Conflicts and resolved records are left alone.
     """
     judge = judge_of(engine, settings)
-    done = still = 0
-    with db.write(engine) as connection:
+
+    def work(connection: Connection) -> Replayed:
         found = _kept(connection, record_ids)
         missing = set(record_ids) - {kept.record_id for kept in found}
         if missing:
             raise Refused(f"There is no record {min(missing)}.", code="NOT_FOUND", path=("recordIds",))
         open_ones = [kept for kept in found if not kept.resolved and kept.outcome == "REJECTED"]
         total: dict[int, Counts] = {}
+        done = 0
         for kept in sorted(open_ones, key=lambda k: (str(k.import_id), k.topic_ref or 0, k.partition or 0, k.position)):
-            if _settle_again(connection, judge, kept, settings, correlation_id, total):
+            if not _is_broken(kept) and _settle_again(connection, judge, kept, settings, correlation_id, total):
                 done += 1
-            else:
-                still += 1
         _close_all(connection, total)
-    return Replayed(done, still)
+        return Replayed(done, len(open_ones) - done)
+
+    return _at_last(engine, work)
+
+
+def _at_last(engine: Engine, work: Callable[[Connection], Found]) -> Found:
+    """Do the work in one transaction; when other writers are in the way, roll back and begin anew."""
+    for _ in range(RETRIES_MAX):
+        try:
+            with db.write(engine) as connection:
+                return work(connection)
+        except (Unsettled, psycopg2.Error, DBAPIError) as e:
+            if not worth_again(e):
+                raise
+    with db.write(engine) as connection:
+        return work(connection)
+
+
+def _is_broken(kept: _Kept) -> bool:
+    """Whether what was kept is not the whole row that was meant: an unclosed quote, a line too long, a file cut off."""
+    return any(problem["code"] == "INVALID_CSV" for problem in kept.problems)
 
 
 def _kept(connection: Connection, record_ids: Iterable[UUID]) -> list[_Kept]:
@@ -165,7 +198,8 @@ def resolve_conflict(
     if not note.strip() or len(note) > NOTE_MAX_CHARS:
         raise Refused(f"A note of 1 to {NOTE_MAX_CHARS} characters is needed.", path=("note",))
     judge = judge_of(engine, settings)
-    with db.write(engine) as connection:
+
+    def work(connection: Connection) -> Resolved:
         row = connection.execute(
             sa.text("SELECT outcome, resolution, transaction_id FROM intake_records WHERE record_id = :id FOR UPDATE"),
             {"id": record_id},
@@ -183,6 +217,8 @@ def resolve_conflict(
             _resolve(connection, record_id, resolution, note)
         return Resolved(record_id, row.transaction_id)
 
+    return _at_last(engine, work)
+
 
 def _accept_incoming(connection: Connection, batch: Batch, note: str) -> None:
     if batch.rejected:
@@ -195,6 +231,6 @@ def _accept_incoming(connection: Connection, batch: Batch, note: str) -> None:
     if incoming == stored:
         close_batch(cursor, batch_id, Counts(read=1, duplicate=1))
         return
-    partition, position = batch.places[0]
+    partition, position = batch.place(0)
     write_changes(cursor, [Change(incoming, stored, partition, position, batch.suspicions(0))], batch_id, note)
     close_batch(cursor, batch_id, Counts(read=1, updated=1))

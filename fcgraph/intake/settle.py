@@ -28,7 +28,7 @@ CODES = (Outcome.INSERTED, Outcome.UPDATED, Outcome.DUPLICATE, Outcome.STALE, Ou
 _CODE = {outcome: code for code, outcome in enumerate(CODES)}
 _INSERTED = _CODE[Outcome.INSERTED]
 
-COPY_BLOCK = 1 << 20  # characters handed to COPY at a time
+COPY_BLOCK = 1 << 20  # bytes handed to COPY at a time
 
 _KNOWN = "SELECT transaction_id::text FROM {table} WHERE transaction_id = ANY(%s::uuid[])"
 _STORED = (
@@ -165,7 +165,7 @@ def _copy(cursor: Any, texts: Iterable[str], batch_id: int, table: str) -> None:
     """COPY rows straight into the table, sorted by id: the same order of locks everywhere, and kinder to the index."""
     rows = sorted(texts)
     if rows:
-        lines = io.StringIO(f",{batch_id}\n".join([*rows, ""]))
+        lines = io.BytesIO(f",{batch_id}\n".join([*rows, ""]).encode())
         cursor.copy_expert(f"COPY {table} ({', '.join(TEXT_COLUMNS)}) FROM STDIN WITH (FORMAT csv)", lines, COPY_BLOCK)
 
 
@@ -240,7 +240,7 @@ def _advance(
 ) -> None:
     """Advance the status of locked payments and keep what they were as a revision."""
     changes = [
-        Change(batch.record(n), stored[transaction_id], *batch.places[n], batch.suspicions(n))
+        Change(batch.record(n), stored[transaction_id], *batch.place(n), batch.suspicions(n))
         for transaction_id, n in sorted(changed.items())
     ]
     write_changes(cursor, changes, batch_id, None, table)
@@ -307,7 +307,7 @@ def _keep_conflicts(cursor: Any, batch: Batch, settled: Settled, resolution: str
     """Keep conflicting rows with where they came from and the fields that differ."""
     rows = [
         (
-            Outcome.CONFLICT, *batch.places[c.n], batch.transaction_ids[c.n], batch.raw(c.n), c.problems,
+            Outcome.CONFLICT, *batch.place(c.n), batch.transaction_ids[c.n], batch.raw(c.n), c.problems,
             json.dumps(c.differences_told()),
         )
         for c in settled.conflicts
@@ -345,9 +345,8 @@ def _keep(cursor: Any, batch: Batch, rows: Sequence[Kept], resolution: str | Non
 
 
 def problems_json(problems: Sequence[Problem]) -> str:
-    """Problems as they are stored: a JSON list of objects column, code, message, value. NUL cannot be stored."""
-    told = [{"column": p.column, "code": p.code, "message": p.message, "value": p.value} for p in problems]
-    return orjson.dumps(told).decode().replace("\\u0000", "\\\\0")
+    """Problems as they are stored: a JSON list of objects column, code, message, value."""
+    return orjson.dumps([problem._asdict() for problem in problems]).decode()
 
 
 def _add(sums: dict[str, Decimal], currency: str | None, amount: Decimal | None) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 from typing import NamedTuple
 
 from fcgraph.records import COLUMNS
@@ -172,8 +175,69 @@ LINES: tuple[Line, ...] = (
     Line("a BOM within", b"\xef\xbb\xbf" + _LINE, ("INVALID_UUID",)),
     Line("non-breaking space", line(amount="250.00\u00a0").encode(), ("INVALID_AMOUNT",)),
     Line("right-to-left mark", line(amount="250.00\u200f").encode(), ("INVALID_AMOUNT",)),
+    Line("quotes inside a field", line(amount='2"5"0').encode(), ("INVALID_AMOUNT",)),
+    Line("over 64 KiB, quoted", line(status='"' + "c" * 70_000 + '"').encode(), ("INVALID_CSV",)),
+    Line("over 64 KiB, unclosed", line(status='"' + "c" * 70_000).encode(), ("INVALID_CSV",)),
+    Line("a NUL in an extra value", _LINE + b",ex\0tra", ("EXTRA_VALUES",)),
+    Line("an escape that is text", line(amount="\\u0000").encode(), ("INVALID_AMOUNT",)),
+    Line("blanks only between commas", b" , , , , , , ", ("MISSING_VALUE",) * 7),
+    Line(
+        "blanks after commas", _LINE.replace(b",", b", "),
+        ("INVALID_UUID", "INVALID_UUID", "INVALID_AMOUNT", "INVALID_TIMESTAMP"),
+    ),
+    Line(
+        "an unquoted decimal comma", line(amount="250,00").encode(),
+        ("EXTRA_VALUES", "INVALID_CURRENCY", "INVALID_TIMESTAMP", "INVALID_STATUS"),
+    ),
+    Line("UTF-16 within", _LINE.decode().encode("utf-16-le"), ("INVALID_ENCODING",) * 7),
+    Line("a control character", line(status="completed\x1b").encode(), ("INVALID_STATUS",)),
+    Line(
+        "a row of another file", b"2025-05-01,Alice,Bob,250.00,USD,note,paid",
+        ("INVALID_UUID", "INVALID_UUID", "INVALID_UUID", "INVALID_TIMESTAMP", "INVALID_STATUS"),
+    ),
+    Line("a total", b"Total,,,250.00,USD,,", ("INVALID_UUID",) + ("MISSING_VALUE",) * 4),
     Line("line separator", line(status="completed\u2028").encode(), ("INVALID_STATUS",)),
 )  # fmt: skip
+
+
+class File(NamedTuple):
+    """A whole file that is refused when it is sent, with the error's code and a word of its message."""
+
+    name: str
+    data: bytes
+    code: str
+    word: str
+
+
+FILES: tuple[File, ...] = (
+    File("empty", b"", "MISSING_HEADER", "empty"),
+    File("blank lines", b"\n\n  \n", "MISSING_HEADER", "empty"),
+    File("a BOM and nothing", b"\xef\xbb\xbf", "MISSING_HEADER", "empty"),
+    File("a header and nothing", HEADER.encode() + b"\n", "INVALID_INPUT", "no rows"),
+    File("a header without a line end", HEADER.encode(), "INVALID_INPUT", "no rows"),
+    File("a header and blank lines", HEADER.encode() + b"\r\n\r\n \n", "INVALID_INPUT", "no rows"),
+    File("rows without a header", _LINE + b"\n", "MISSING_HEADER", "transaction_id"),
+    File("a column less", HEADER.replace("amount,", "").encode() + b"\n1\n", "MISSING_HEADER", "amount"),
+    File("a column misspelt", HEADER.replace("amount", "amout").encode() + b"\n1\n", "MISSING_HEADER", "amount"),
+    File("a column twice", (HEADER + ",amount").encode() + b"\n1\n", "MISSING_HEADER", "twice"),
+    File("semicolons", HEADER.replace(",", ";").encode() + b"\n1\n", "MISSING_HEADER", "semicolon"),
+    File("tabs", HEADER.replace(",", "\t").encode() + b"\n1\n", "MISSING_HEADER", "tab"),
+    File("sep=;", b"sep=;\n" + HEADER.encode() + b"\n1\n", "NOT_CSV", "';'"),
+    File("UTF-16", f"{HEADER}\n1\n".encode("utf-16"), "NOT_CSV", "UTF-16"),
+    File("UTF-16, big end first", b"\xfe\xff" + f"{HEADER}\n1\n".encode("utf-16-be"), "NOT_CSV", "UTF-16"),
+    File("UTF-16 without a mark", f"{HEADER}\n1\n".encode("utf-16-le"), "NOT_CSV", "UTF-16"),
+    File("gzip", gzip.compress(_LINE), "NOT_CSV", "gzip"),
+    File("bzip2", bz2.compress(_LINE), "NOT_CSV", "bzip2"),
+    File("xz", lzma.compress(_LINE), "NOT_CSV", "xz"),
+    File("zip", b"PK\x03\x04" + b"x" * 50, "NOT_CSV", "zip"),
+    File("an old spreadsheet", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 50, "NOT_CSV", "spreadsheet"),
+    File("PDF", b"%PDF-1.7\n", "NOT_CSV", "PDF"),
+    File("a header that is not UTF-8", b"\xff" * 10 + HEADER.encode(), "NOT_CSV", "no CSV header"),
+    File("a header with an unclosed quote", b'"' + HEADER.encode(), "NOT_CSV", "no CSV header"),
+    File("a header with a NUL", HEADER.encode() + b",no\0te\n" + _LINE + b",x\n", "NOT_CSV", "NUL"),
+    File("a header without an end", HEADER.encode() + b",x" * 40_000 + b"\n" + _LINE, "NOT_CSV", "65536"),
+    File("binary", b"\0" * 100, "NOT_CSV", "binary"),
+)
 
 
 class Message(NamedTuple):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from fcgraph.errors import Refused
 from fcgraph.records import COLUMNS
-from tests.intake.cases import GOOD, HEADER, LINES, MESSAGES, VALUES
+from tests.intake.cases import FILES, GOOD, HEADER, LINES, MESSAGES, VALUES
 from tests.intake.doors import Doors, payment_id, row
 
 
@@ -42,7 +45,7 @@ def test_every_value_of_the_table_through_both_doors(doors: Doors) -> None:
 
 def test_every_line_of_the_table(doors: Doors) -> None:
     """Each between two good rows, which must be there whatever stands between them."""
-    assert len(LINES) + len(VALUES) >= 60
+    assert sum(bool(case.codes) for case in LINES) + sum(bool(case.codes) for case in VALUES) + len(FILES) >= 60
     for n, case in enumerate(LINES):
         around = [row(1000 + 2 * n).encode(), row(1001 + 2 * n).encode()]
         raw = case.raw.replace(GOOD["transaction_id"].encode(), payment_id(5000 + n).encode())
@@ -85,24 +88,50 @@ def test_columns_in_any_order_and_extra_ones_are_named(doors: Doors) -> None:
     assert doors.job(job).ignored_columns == ["comment"]
 
 
-def test_wherever_a_file_is_cut_no_half_row_becomes_a_payment(doors: Doors) -> None:
-    """Columns with the amount last, so that a cut leaves a shorter number."""
-    order = [c for c in COLUMNS if c != "amount"] + ["amount"]
-    header = ",".join(order)
-    last = ",".join({**GOOD, "amount": "1234.56"}[c] for c in order)
-    for end in range(1, len(last) + 1):
-        doors.import_csv(f"{header}\n{last[:end]}")
-    assert doors.payments() == []
-    doors.import_csv(f"{header}\n{last}\n")
-    assert [str(p[3]) for p in doors.payments()] == ["1234.5600"]
+AMOUNT_LAST = [*(c for c in COLUMNS if c != "amount"), "amount"]
+CUT_FILES = {
+    "the usual order": (list(COLUMNS), False),
+    "the amount last": (AMOUNT_LAST, False),
+    "the amount last but for a note": ([*AMOUNT_LAST, "note"], False),
+    "a rejects file": ([*AMOUNT_LAST, "_line", "_outcome", "_problems"], False),
+    "a note of two lines before": (["note", *AMOUNT_LAST], False),
+    "every value quoted": (AMOUNT_LAST, True),
+}
 
 
-def test_cut_in_the_usual_order_only_the_whole_row_is_a_payment(doors: Doors) -> None:
-    whole = row(1)
-    for end in range(1, len(whole)):
-        doors.import_csv(f"{HEADER}\n{whole[:end]}")
-    assert doors.payments() == []
-    assert doors.counts(doors.import_csv(f"{HEADER}\n{whole}")).inserted == 1
+@pytest.mark.parametrize("name", CUT_FILES)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_wherever_a_file_is_cut_no_half_row_becomes_a_payment(doors: Doors, name: str, end: str) -> None:
+    """Every byte of two rows, with an amount whose beginnings are amounts as well."""
+    order, quoted = CUT_FILES[name]
+    given = {
+        **GOOD,
+        "amount": "1234.56",
+        "note": f'"one{end}two"',
+        "_line": "7",
+        "_outcome": "REJECTED",
+        "_problems": "x",
+    }
+    rows = [{**given, "transaction_id": payment_id(n)} for n in (1, 2)]
+    lines = [",".join(f'"{row[c]}"' if quoted else row[c] for c in order) for row in rows]
+    whole = ",".join(order) + end + end.join(lines) + end
+    begins = len(",".join(order) + end)
+    for cut in range(begins + 1, len(whole)):
+        doors.import_csv(whole[:cut])
+        (bad,) = doors.rows("SELECT count(*) FROM transactions WHERE amount <> 1234.56")
+        assert bad[0] == 0, whole[begins:cut]
+    doors.import_csv(whole)
+    assert [str(p[3]) for p in doors.payments()] == ["1234.5600"] * 2
+
+
+def test_every_file_of_the_table_is_refused_and_leaves_nothing(doors: Doors) -> None:
+    for case in FILES:
+        with pytest.raises(Refused) as refused:
+            doors.accept(case.data)
+        assert (refused.value.code, refused.value.path) == (case.code, ("input", "source")), case.name
+        assert case.word in refused.value.message, case.name
+    assert doors.rows("SELECT count(*) FROM imports")[0][0] == 0
+    assert list(doors.settings.uploads_dir.iterdir()) == []
 
 
 def test_lineage_of_every_payment(doors: Doors) -> None:

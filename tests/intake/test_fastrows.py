@@ -59,10 +59,12 @@ def test_csv_rows_accepted_quickly_are_the_rules_records(rows: list[dict[str, st
     rows = [{c: v.replace(",", "").replace("\n", "").replace('"', "") for c, v in row.items()} for row in rows]
     text = "".join(",".join(row[column] for column in order) + "\n" for row in rows)
     parsed = fastrows.CsvRows(order, CURRENCIES, LATEST).parse(text.encode().decode("latin-1"), range(len(rows)))
-    kept = [(n, at) for n, at in enumerate(parsed.accepted.position) if n not in parsed.left]
+    kept = list(enumerate(parsed.accepted.position))
     assert sorted([*(at for _, at in kept), *(n for n, _ in parsed.rest)]) == list(range(len(rows)))
     for n, position in kept:
-        assert records.check(rows[position], REFERENCE) == accepted(parsed.accepted, n)
+        verdict = records.check(rows[position], REFERENCE)
+        assert verdict == accepted(parsed.accepted, n)
+        assert parsed.lines is None or parsed.lines[n] == ",".join(verdict)
 
 
 @settings(max_examples=400, deadline=None)
@@ -79,8 +81,6 @@ def test_messages_accepted_quickly_are_the_rules_records(
         b"\n".join([*values, b""]).decode("latin-1"), range(len(values))
     )
     for n, position in enumerate(parsed.accepted.position):
-        if n in parsed.left:
-            continue
         verdict = records.check_message(records.read_message(values[position]), REFERENCE)
         assert verdict == accepted(parsed.accepted, n)
 
@@ -98,7 +98,8 @@ def test_rows_near_the_future_are_left_to_the_rules_with_their_place() -> None:
     late = ",".join({**GOOD, "timestamp": "2026-01-01T12:30:00Z"}.values())
     good = ",".join(GOOD.values())
     parsed = fastrows.CsvRows(COLUMNS, CURRENCIES, LATEST).parse(f"{good}\nbad\n{late}\n{good}\n", [2, 3, 4, 5])
-    assert [at for n, at in enumerate(parsed.accepted.position) if n not in parsed.left] == [2, 5]
+    assert list(parsed.accepted.position) == [2, 5]
+    assert parsed.lines == [good, good]
     assert parsed.rest == [(1, "bad"), (2, late)]
 
 

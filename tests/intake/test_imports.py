@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -17,10 +15,9 @@ from fcgraph.csv_imports import Expected
 from fcgraph.csv_imports.progress import claim
 from fcgraph.errors import FcgraphError, Refused
 from fcgraph.intake import Counts
-from fcgraph.intake.resolution import Replayed, replay, resolve_conflict
 from seeds.load import DEMO_PAYMENTS, load_demo
-from tests.intake.cases import GOOD, HEADER, STRANGER, USER
-from tests.intake.doors import Doors, Message, payment_id, row
+from tests.intake.cases import GOOD, HEADER, STRANGER
+from tests.intake.doors import Doors, payment_id, row
 from tests.waiting import until
 
 DIRTY = [
@@ -41,20 +38,8 @@ def stored(doors: Doors, name: str) -> int:
     return int(found[0])
 
 
-def test_refused_files_leave_nothing(doors: Doors) -> None:
-    small = doors.settings.model_copy(update={"upload_max_bytes": 50})
-    cases = [
-        (b"", "MISSING_HEADER"),
-        (HEADER.encode() + b"\n", "INVALID_INPUT"),
-        (HEADER.encode() + b"\r\n\r\n \n", "INVALID_INPUT"),
-        (b"a,b\n1,2\n", "MISSING_HEADER"),
-        (b"PK\x03\x04", "NOT_CSV"),
-    ]
-    for data, code in cases:
-        with pytest.raises(Refused) as refused:
-            doors.accept(data)
-        assert (refused.value.code, refused.value.path) == (code, ("input", "source"))
-    doors.settings = small
+def test_a_file_that_is_too_large_leaves_nothing(doors: Doors) -> None:
+    doors.settings = doors.settings.model_copy(update={"upload_max_bytes": 50})
     with pytest.raises(Refused) as refused:
         doors.accept(f"{HEADER}\n{row(1)}\n")
     assert refused.value.code == "FILE_TOO_LARGE"
@@ -119,6 +104,31 @@ def test_all_or_nothing(doors: Doors) -> None:
     assert doors.job(good).state == "SUCCEEDED"
     assert doors.counts(good) == Counts(read=101, inserted=100, duplicate=1) == doors.batch_counts()
     assert stored(doors, "intake_batches") == 1
+
+
+@pytest.mark.parametrize("round_number", range(2))
+def test_imports_that_are_all_or_nothing_beside_each_other_and_beside_others(doors: Doors, round_number: int) -> None:
+    """The same ids in opposite orders, every transaction over many chunks: whoever must yield begins anew."""
+    ids = list(range(300))
+    failed: list[BaseException] = []
+    jobs: list[UUID] = []
+
+    def run(order: list[int], mode: str) -> None:
+        try:
+            jobs.append(doors.import_rows([row(n) for n in order], mode=mode, reimport=True))
+        except BaseException as e:  # noqa: BLE001 whatever it is, the test fails with it
+            failed.append(e)
+
+    given = [(ids, "ALL_OR_NOTHING"), (ids[::-1], "ALL_OR_NOTHING"), (ids[::-1], "VALID_ROWS"), (ids, "VALID_ROWS")]
+    threads = [threading.Thread(target=run, args=each) for each in given]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [doors.job(job).state for job in jobs] == ["SUCCEEDED"] * 4
+    assert len(doors.payments()) == 300
+    assert doors.batch_counts() == Counts(read=1200, inserted=300, duplicate=900)
 
 
 def test_control_totals_are_checked_and_said(doors: Doors) -> None:
@@ -233,116 +243,6 @@ def test_the_heartbeat_of_a_long_chunk(doors: Doors) -> None:
         assert csv_imports.due(doors.engine, 0.3) == []
     thread.join()
     assert doors.counts(accepted.import_id).updated == 1
-
-
-def rejects(doors: Doors, import_id: UUID) -> str:
-    found = csv_imports.rejects_csv(doors.engine, import_id)
-    assert found is not None
-    return b"".join(found).decode()
-
-
-def test_rejects_come_back_and_only_corrected_rows_become_payments(doors: Doors) -> None:
-    header = HEADER + ",note"
-    lines = [
-        row(1) + ",fine",
-        row(2, amount="-5.00") + ",=HYPERLINK(1)",
-        row(3, status="done") + ",'-already quoted",
-        row(4) + ",fine",
-        row(4, amount="1.00") + ",conflict",
-        row(5, receiver_id=STRANGER) + ',"a, b"',
-    ]
-    job = doors.import_csv("\n".join([header, *lines, ""]))
-    text = rejects(doors, job)
-    table = list(csv.reader(io.StringIO(text)))
-    assert table[0] == [*header.split(","), "_line", "_outcome", "_problems"]
-    assert [(r[3], r[7], r[8], r[9]) for r in table[1:]] == [
-        ("'-5.00", "'=HYPERLINK(1)", "3", "REJECTED"),
-        ("250.00", "''-already quoted", "4", "REJECTED"),
-        ("1.00", "conflict", "6", "CONFLICT"),
-        ("250.00", "a, b", "7", "REJECTED"),
-    ]
-    corrected = text.replace("'-5.00", "5.00").replace(",done,", ",completed,")
-    again = doors.import_csv(corrected)
-    assert doors.counts(again) == Counts(read=4, inserted=2, conflict=1, rejected=1)
-    assert {p[0]: str(p[3]) for p in doors.payments()} == {
-        payment_id(1): "250.0000", payment_id(2): "5.0000", payment_id(3): "250.0000", payment_id(4): "250.0000",
-    }  # fmt: skip
-    assert doors.job(again).ignored_columns == ["note"]
-    third = rejects(doors, again)
-    assert third.splitlines()[0] == text.splitlines()[0]
-    untouched = doors.import_csv(third)
-    assert rejects(doors, untouched).replace(",2,", ",,").replace(",3,", ",,") != ""
-    assert doors.counts(untouched) == Counts(read=2, conflict=1, rejected=1)
-
-
-def test_rows_that_are_no_csv_stand_whole_in_the_first_cell(doors: Doors) -> None:
-    job = doors.import_csv(f"{HEADER}\n".encode() + b'"x"y,\xff\n' + row(1).encode() + b"\n")
-    table = list(csv.reader(io.StringIO(rejects(doors, job))))
-    assert table[1][0] == '"x"y,\\xff'
-    assert csv_imports.rejects_csv(doors.engine, uuid4()) is None
-
-
-def test_replay_of_csv_and_kafka_rejects_once_the_user_exists(doors: Doors) -> None:
-    job = doors.import_rows([row(1, sender_id=STRANGER), row(2, amount="x")])
-    value = (HEADER, row(3, receiver_id=STRANGER))
-    message: Message = (2, 40, ("{" + ", ".join(
-        f'"{k}": "{v}"' for k, v in zip(value[0].split(","), value[1].split(","), strict=True)
-    ) + "}").encode())  # fmt: skip
-    doors.send([message])
-    ids = [k.record_id for k in doors.kept()]
-    assert replay(doors.engine, doors.settings, ids, "test") == Replayed(0, 3)
-    with db.write(doors.engine) as connection:
-        connection.execute(sa.text("INSERT INTO users (user_id, name) VALUES (:id, 'New')"), {"id": STRANGER})
-    assert replay(doors.engine, doors.settings, ids, "test") == Replayed(2, 1)
-    assert replay(doors.engine, doors.settings, ids, "test") == Replayed(0, 1)
-    places = doors.rows(
-        "SELECT t.transaction_id::text, b.import_id, t.source_partition, t.source_position"
-        " FROM transactions t JOIN intake_batches b USING (batch_id) ORDER BY 1"
-    )
-    assert [tuple(r) for r in places] == [(payment_id(1), job, None, 2), (payment_id(3), None, 2, 40)]
-    assert {k.position: k.resolution for k in doors.kept()} == {
-        2: "REPLAYED_INSERTED", 3: None, 40: "REPLAYED_INSERTED",
-    }  # fmt: skip
-    with pytest.raises(Refused) as refused:
-        replay(doors.engine, doors.settings, [uuid4()], "test")
-    assert refused.value.code == "NOT_FOUND"
-
-
-def test_a_replayed_row_that_contradicts_becomes_a_conflict(doors: Doors) -> None:
-    doors.import_rows([row(1, sender_id=STRANGER)])
-    (kept,) = doors.kept()
-    doors.import_rows([row(1)])
-    with db.write(doors.engine) as connection:
-        connection.execute(sa.text("INSERT INTO users (user_id, name) VALUES (:id, 'New')"), {"id": STRANGER})
-    assert replay(doors.engine, doors.settings, [kept.record_id], "test") == Replayed(1, 0)
-    (after,) = doors.kept()
-    assert (after.record_id, after.outcome, after.resolution) == (kept.record_id, "CONFLICT", None)
-    assert after.differences == [{"field": "sender_id", "stored": USER.format(1), "incoming": STRANGER}]
-
-
-def test_a_person_decides_a_conflict(doors: Doors) -> None:
-    doors.import_rows([row(1), row(2)])
-    doors.import_rows([row(1, amount="20000.00", status="failed"), row(2, amount="1.00")])
-    accept, keep = (k.record_id for k in doors.kept())
-    for _ in range(2):  # safe to repeat
-        resolve_conflict(doors.engine, doors.settings, accept, "ACCEPT_INCOMING", "the bank says so", "test")
-        resolve_conflict(doors.engine, doors.settings, keep, "KEEP_STORED", "a typing error", "test")
-    amounts = {p[0]: (str(p[3]), p[6], p[7], p[8]) for p in doors.payments()}
-    assert amounts == {
-        payment_id(1): ("20000.0000", "failed", True, ["AMOUNT_OVER_THRESHOLD"]),
-        payment_id(2): ("250.0000", "completed", False, None),
-    }
-    revisions = doors.rows("SELECT revision, status, previous->>'amount', note FROM payment_revisions")
-    assert [tuple(r) for r in revisions] == [(2, "failed", "250", "the bank says so")]
-    assert [k.resolution for k in doors.kept()] == ["ACCEPT_INCOMING", "KEEP_STORED"]
-    with pytest.raises(Refused) as refused:
-        resolve_conflict(doors.engine, doors.settings, keep, "ACCEPT_INCOMING", "no", "test")
-    assert refused.value.code == "ALREADY_RESOLVED"
-    with pytest.raises(Refused):
-        resolve_conflict(doors.engine, doors.settings, keep, "KEEP_STORED", "  ", "test")
-    with pytest.raises(Refused) as refused:
-        resolve_conflict(doors.engine, doors.settings, uuid4(), "KEEP_STORED", "no", "test")
-    assert refused.value.code == "NOT_FOUND"
 
 
 def test_the_made_payments_are_always_the_same_and_loaded_once(doors: Doors) -> None:
