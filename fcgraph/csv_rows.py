@@ -32,10 +32,11 @@ _NOT_TEXT = {
 }
 # A line with as many ids as a payment has is a row, even where it stands between the quotes of another one.
 _ROW_WITHIN = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[^\r\n]*){3}", re.IGNORECASE | re.ASCII)
+# Lines all of whose quotes stand around whole values without commas: taking those quotes away changes no value. Many
+# at once where every line begins with a quote, else one.
 _VALUE = rb'(?:"[^",\r\n]*+"|[^",\r\n]*+)'
-# Lines without quotes, and such whose quotes all stand around whole values without commas: taking those quotes away
-# changes no value.
-_PLAIN_LINES = re.compile(rb'(?:(?:[^"\r\n]*+|' + _VALUE + rb"(?:," + _VALUE + rb")*+)(?:\r\n?|\n))*+")
+_MORE_VALUES = rb"(?:," + _VALUE + rb")*+(?:\r\n?|\n)"
+_QUOTED_LINES = re.compile(rb'(?:"[^",\r\n]*+"' + _MORE_VALUES + rb")++|" + _VALUE + _MORE_VALUES)
 _LINE = re.compile(rb"[^\r\n]*+(?:\r\n?|\n)")
 
 
@@ -248,11 +249,15 @@ def _rows(whole: bytes, at: int, first_line: int, line_max_bytes: int, at_end: b
 
 
 def _plain_end(block: bytes, start: int) -> int:
-    """Where the plain lines from `start` on end."""
-    if block.find(b'"', start) < 0:
+    """Where the plain lines from `start` on end: those before the next quote, else those that are simply quoted."""
+    quote = block.find(b'"', start)
+    if quote < 0:
         return len(block)
-    plain = _PLAIN_LINES.match(block, start)
-    return plain.end() if plain else start
+    end = max(start, block.rfind(b"\n", start, quote) + 1, block.rfind(b"\r", start, quote) + 1)
+    if end > start:
+        return end
+    quoted = _QUOTED_LINES.match(block, start)
+    return quoted.end() if quoted else start
 
 
 def _plain_text(lines: bytes) -> str:

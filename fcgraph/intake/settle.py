@@ -8,7 +8,6 @@ writers the order in which their transactions got hold of the id. In both cases 
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +28,7 @@ _CODE = {outcome: code for code, outcome in enumerate(CODES)}
 _INSERTED = _CODE[Outcome.INSERTED]
 
 COPY_BLOCK = 1 << 20  # bytes handed to COPY at a time
+NULL = "\\N"  # in COPY's text format
 
 _KNOWN = "SELECT transaction_id::text FROM {table} WHERE transaction_id = ANY(%s::uuid[])"
 _STORED = (
@@ -104,7 +104,7 @@ def settle(
     if careful:
         later.extend(_insert_one_by_one(cursor, batch, bulk, batch_id, table))
     else:
-        _copy(cursor, (batch.texts[n] for n in bulk.values()), batch_id, table)
+        _copy(cursor, map(batch.texts.__getitem__, bulk.values()), batch_id, table)
     settled = Settled(batch_id, outcomes)
     for rejected in batch.rejected:
         _add(settled.rejected_sums, rejected.rejection.currency, rejected.rejection.amount)
@@ -172,7 +172,7 @@ def _copy(cursor: Any, texts: Iterable[str], batch_id: int, table: str) -> None:
 def _insert_one_by_one(cursor: Any, batch: Batch, bulk: dict[str, int], batch_id: int, table: str) -> list[int]:
     """Insert in the order of ids, waiting for whoever writes the same id; the indexes of rows that came second."""
     cursor.execute(f"CREATE TEMP TABLE incoming (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DROP")
-    _copy(cursor, (batch.texts[n] for n in bulk.values()), batch_id, "incoming")
+    _copy(cursor, map(batch.texts.__getitem__, bulk.values()), batch_id, "incoming")
     cursor.execute(
         f"INSERT INTO {table} SELECT * FROM incoming ORDER BY transaction_id"
         " ON CONFLICT DO NOTHING RETURNING transaction_id::text"
@@ -324,12 +324,15 @@ def _keep(cursor: Any, batch: Batch, rows: Sequence[Kept], resolution: str | Non
         return
     source = batch.source
     shared = (source.kind, source.import_id, source.topic_ref, resolution and "now", resolution)
-    out = io.StringIO()
-    lines = csv.writer(out, lineterminator="\n")
-    for outcome, partition, position, transaction_id, raw, problems, differences in rows:
-        told = problems_json(problems)
-        lines.writerow((outcome, partition, position, transaction_id, "\\x" + raw.hex(), told, differences, *shared))
-    out.seek(0)
+    end = "\t".join(NULL if value is None else str(value) for value in shared)
+    # COPY's text format. JSON has no tabs and line ends of its own; its backslashes and that of a bytea are doubled.
+    lines = [
+        f"{outcome}\t{NULL if partition is None else partition}\t{position}\t{transaction_id or NULL}\t"
+        + f"\\x{raw.hex()}\t{problems_json(problems)}\t{differences}\t".replace("\\", "\\\\")
+        + end
+        for outcome, partition, position, transaction_id, raw, problems, differences in rows
+    ]
+    out = io.BytesIO("\n".join([*lines, ""]).encode())
     columns = (
         "outcome, partition, position, transaction_id, raw, problems, differences, kind, import_id, topic_ref,"
         " resolved_at, resolution"
@@ -338,7 +341,7 @@ def _keep(cursor: Any, batch: Batch, rows: Sequence[Kept], resolution: str | Non
     target = "intake_records" if source.kind == "CSV" else "kept"
     if target == "kept":
         cursor.execute("CREATE TEMP TABLE kept (LIKE intake_records INCLUDING DEFAULTS) ON COMMIT DROP")
-    cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN WITH (FORMAT csv)", out, COPY_BLOCK)
+    cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN", out, COPY_BLOCK)
     if target == "kept":
         cursor.execute("INSERT INTO intake_records SELECT * FROM kept ORDER BY position ON CONFLICT DO NOTHING")
         cursor.execute("DROP TABLE kept")
