@@ -30,7 +30,11 @@ _INSERTED = _CODE[Outcome.INSERTED]
 COPY_BLOCK = 1 << 20  # bytes handed to COPY at a time
 NULL = "\\N"  # in COPY's text format
 
-_KNOWN = "SELECT transaction_id::text FROM {table} WHERE transaction_id = ANY(%s::uuid[])"
+# LATERAL with LIMIT has every id looked up in the index: for many ids the planner would rather read the whole table.
+_KNOWN = (
+    "SELECT i.id::text FROM (SELECT unnest(%s::uuid[]) AS id ORDER BY 1) AS i"
+    " CROSS JOIN LATERAL (SELECT FROM {table} AS t WHERE t.transaction_id = i.id LIMIT 1) AS known"
+)
 _STORED = (
     "SELECT transaction_id::text, sender_id::text, receiver_id::text, trim_scale(amount)::text, currency,"
     " to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), status"

@@ -282,11 +282,12 @@ CREATE FUNCTION transactions_check_references() RETURNS trigger LANGUAGE plpgsql
 DECLARE
     missing text;
 BEGIN
-    SELECT u.user_id::text INTO missing
-      FROM (SELECT sender_id AS user_id FROM new_rows UNION SELECT receiver_id FROM new_rows) u
-     WHERE NOT EXISTS (SELECT FROM users WHERE users.user_id = u.user_id)
-     LIMIT 1;
-    IF FOUND THEN
+    -- Planned anew each time, since a batch is one row or a hundred thousand; without LIMIT, which would have the
+    -- planner look every user up by itself.
+    EXECUTE 'SELECT u.user_id::text'
+        ' FROM (SELECT sender_id AS user_id FROM new_rows UNION ALL SELECT receiver_id FROM new_rows) u'
+        ' WHERE NOT EXISTS (SELECT FROM users WHERE users.user_id = u.user_id)' INTO missing;
+    IF missing IS NOT NULL THEN
         RAISE foreign_key_violation USING MESSAGE = 'no user ' || missing, CONSTRAINT = 'fk_transactions_sender_id';
     END IF;
     SELECT c.currency INTO missing

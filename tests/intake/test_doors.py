@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import random
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
+from fcgraph import records
 from fcgraph.errors import Refused
-from fcgraph.records import COLUMNS
-from tests.intake.cases import FILES, GOOD, HEADER, LINES, MESSAGES, VALUES
+from fcgraph.records import COLUMNS, CurrencyRule, PaymentRecord, Reference, Rejection
+from tests.intake.cases import FILES, GOOD, HEADER, LINES, MESSAGES, USER, VALUES
 from tests.intake.doors import Doors, payment_id, row
 
 
@@ -77,6 +83,80 @@ def test_every_message_of_the_table(doors: Doors) -> None:
     amounts = dict(doors.rows("SELECT source_position, amount::text FROM transactions"))
     exact = next(100 + n for n, m in enumerate(MESSAGES) if m.name == "exact beyond a float")
     assert amounts[exact] == "999999999999999.9900"
+
+
+PUT_IN = [
+    "0",
+    "9",
+    "\u0663",
+    "\uff13",
+    "e5",
+    "E+2",
+    "_",
+    ".",
+    "-",
+    "+",
+    " ",
+    "\u00a0",
+    "\t",
+    "Z",
+    "A",
+    "{",
+    "'",
+    '"',
+    ",",
+    "\n",
+]
+
+
+def generated(rnd: random.Random, n: int) -> dict[str, str]:
+    """A row most of whose values are good; the others are of the table, or have some character put in."""
+    values = {
+        **GOOD,
+        "transaction_id": payment_id(n),
+        "note": rnd.choice(["", "paid", "a, b", 'say "hello"', "two\nlines"]),
+    }
+    for column in rnd.sample(COLUMNS, rnd.choice([0, 0, 0, 1, 1, 2])):
+        if column != "transaction_id":
+            values[column] = rnd.choice([v.text for v in VALUES if v.column == column])
+        if rnd.random() < 0.5:
+            at = rnd.randrange(len(values[column]) + 1)
+            values[column] = values[column][:at] + rnd.choice(PUT_IN) + values[column][at:]
+    return values
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_generated_files_get_the_verdicts_of_the_rules_row_by_row(doors: Doors, seed: int) -> None:
+    """Any order of columns, any quotes and line ends, through the real import; the slow way is `records.check`."""
+    rnd = random.Random(seed)
+    rows = [generated(rnd, n) for n in range(400)]
+    order = rnd.sample([*COLUMNS, "note"], len(COLUMNS) + 1)
+    out = io.StringIO()
+    quoting = csv.QUOTE_ALL if rnd.random() < 0.5 else csv.QUOTE_MINIMAL
+    writer = csv.DictWriter(out, order, lineterminator=rnd.choice(["\n", "\r\n"]), quoting=quoting)
+    writer.writeheader()
+    lines = []
+    for values in rows:
+        lines.append(1 + len(out.getvalue().splitlines()))
+        writer.writerow(values)
+    job = doors.import_csv(out.getvalue())
+
+    rule = CurrencyRule(2, Decimal(10000))
+    users = {USER.format(n) for n in range(1, 8)}
+    reference = Reference(dict.fromkeys(("USD", "EUR", "PHP"), rule), users, datetime.now(UTC) + timedelta(days=1))
+    verdicts = {line: records.check(values, reference) for line, values in zip(lines, rows, strict=True)}
+    bad = {line: [p._asdict() for p in v.problems] for line, v in verdicts.items() if isinstance(v, Rejection)}
+    assert 20 < len(bad) < 380
+    assert {kept.position: kept.problems for kept in doors.kept()} == bad
+    stored = doors.rows(
+        "SELECT source_position, transaction_id::text, sender_id::text, receiver_id::text, trim_scale(amount)::text,"
+        " currency, timestamp, status FROM transactions"
+    )
+    good = {line: v for line, v in verdicts.items() if isinstance(v, PaymentRecord)}
+    assert {r[0]: (*r[1:4], Decimal(r[4]), r[5], records.instant_text(r[6]), r[7]) for r in stored} == {
+        line: (*v[:3], v.decimal, *v[4:]) for line, v in good.items()
+    }
+    assert doors.counts(job).read == len(rows)
 
 
 def test_columns_in_any_order_and_extra_ones_are_named(doors: Doors) -> None:

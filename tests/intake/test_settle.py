@@ -187,6 +187,7 @@ def test_writers_with_the_same_ids_at_once_get_in_nobodys_way(doors: Doors, roun
 def test_references_hold_for_every_door(doors: Doors) -> None:
     """Also for somebody with a psql: no payment without its users, currency and batch; users are never deleted."""
     doors.import_rows([row(1)])
+    doors.send([message(2, 0)])
     insert = (
         "INSERT INTO transactions (transaction_id, sender_id, receiver_id, timestamp, batch_id, source_position,"
         " is_suspicious, amount, currency, status) SELECT gen_random_uuid(), sender_id, receiver_id, timestamp,"
@@ -206,6 +207,9 @@ def test_references_hold_for_every_door(doors: Doors) -> None:
         "DELETE FROM transactions",
         "TRUNCATE transactions CASCADE",
         "UPDATE intake_batches SET read_count = read_count + 1",
+        "UPDATE imports SET read_count = read_count + 1",
+        "UPDATE kafka_ranges SET read_count = read_count + 1",
+        "UPDATE intake_batches SET inserted_count = -1, rejected_count = rejected_count + 2",
     ]
     before = doors.payments()
     for statement in refused:
@@ -214,4 +218,4 @@ def test_references_hold_for_every_door(doors: Doors) -> None:
     assert doors.payments() == before
     with db.write(doors.engine) as connection:
         connection.execute(sa.text(insert))
-    assert len(doors.payments()) == len(before) + 1
+    assert len(doors.payments()) == 2 * len(before)
