@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     # uploads and imports
     upload_max_bytes: int = Field(1024**3, ge=1)
     csv_line_max_bytes: int = Field(64 * 1024, ge=256)
-    csv_chunk_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    csv_chunk_bytes: int = Field(2 * 1024 * 1024, ge=1024)
     import_lease_seconds: float = Field(15, gt=0)
     import_resume_seconds: float = Field(10, gt=0)
 

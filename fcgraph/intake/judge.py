@@ -49,7 +49,7 @@ class Judge:
             parsed = self._without_unknown_users(connection, parsed, chunk.text)
             first, lines = chunk.first_line, lru_cache(maxsize=1)(chunk.block.splitlines)  # the latter is rarely needed
             rows = _odd_csv_rows(chunk, parsed, lambda line: lines()[line - first], line_max_bytes)
-            self._learn(connection, _user_ids(rows, header))
+            self._unknown(connection, _user_ids(rows, header))
         judged = [(row.line, _judge_csv(row, header, reference)) for row in rows]
         odd = {row.line: row.raw for row in rows}
         arrivals = _lines_of_a_file(lambda line: odd.get(line) or lines()[line - first])
@@ -69,7 +69,7 @@ class Judge:
             parsed = fast.parse(text, range(len(messages)))
             parsed = self._without_unknown_users(connection, parsed, text)
             found = [(n, records.read_message(messages[n][2])) for n, _ in parsed.rest]
-            self._learn(
+            self._unknown(
                 connection,
                 {
                     str(row.get(column)).lower()
@@ -86,7 +86,7 @@ class Judge:
         """Judge rows made by ourselves (the demo payments); their position is their place in the list."""
         with db.read(self._engine) as connection:
             reference, _ = self._reference(connection)
-            self._learn(connection, {str(row.get(c)).lower() for row in rows for c in ("sender_id", "receiver_id")})
+            self._unknown(connection, {str(row.get(c)).lower() for row in rows for c in ("sender_id", "receiver_id")})
         judged = [(n, records.check(row, reference)) for n, row in enumerate(rows)]
         arrivals = _lines_of_a_file(lambda _: b"")
         return _batch(Parsed(fastrows.EMPTY, (), []), judged, arrivals, reference, source, correlation_id)
@@ -110,28 +110,30 @@ class Judge:
                 self._formats[key] = fastrows.CsvRows(shape, reference.currencies, bound)
         return self._formats[key]
 
-    def _learn(self, connection: Connection, user_ids: set[str]) -> None:
-        """Look up the users not known yet and remember those that exist."""
+    def _unknown(self, connection: Connection, user_ids: set[str]) -> set[str]:
+        """Which of these are no users. Those not seen yet are looked up, and remembered when they exist."""
         asked = user_ids - self._users
         if not asked:
-            return
+            return asked
         if len(self._users) + len(asked) > self._known_users_max:
             self._users.clear()
             asked = user_ids
-        asked = {user_id for user_id in asked if records.is_uuid(user_id)}
+        ids = "{" + ",".join(user_id for user_id in asked if records.is_uuid(user_id)) + "}"
         statement = sa.text("SELECT user_id::text FROM users WHERE user_id = ANY(CAST(:ids AS uuid[]))")
-        self._users.update(connection.scalars(statement, {"ids": "{" + ",".join(asked) + "}"}))
+        found = set(connection.scalars(statement, {"ids": ids}))
+        self._users |= found
+        return asked - found
 
     def _without_unknown_users(self, connection: Connection, parsed: Parsed, text: str) -> Parsed:
         """Leave accepted rows with an unknown user to the rules, which say all that is wrong with them."""
         senders, receivers = parsed.accepted.sender_id, parsed.accepted.receiver_id
-        named = {*senders, *receivers}
-        self._learn(connection, named)
-        unknown = named - self._users
+        unknown = self._unknown(connection, {*senders, *receivers})
         if not unknown:
             return parsed
-        pairs = enumerate(zip(senders, receivers, strict=True))
-        return parsed.leaving([n for n, (sender, receiver) in pairs if sender in unknown or receiver in unknown], text)
+        is_unknown = unknown.__contains__
+        return parsed.leaving(
+            {*compress(count(), map(is_unknown, senders)), *compress(count(), map(is_unknown, receivers))}, text
+        )
 
 
 def _odd_csv_rows(chunk: Chunk, parsed: Parsed, raw: Callable[[int], bytes], line_max_bytes: int) -> list[Row]:

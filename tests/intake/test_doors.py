@@ -8,6 +8,7 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 
@@ -132,8 +133,9 @@ def test_generated_files_get_the_verdicts_of_the_rules_row_by_row(doors: Doors, 
     rows = [generated(rnd, n) for n in range(400)]
     order = rnd.sample([*COLUMNS, "note"], len(COLUMNS) + 1)
     out = io.StringIO()
-    quoting = csv.QUOTE_ALL if rnd.random() < 0.5 else csv.QUOTE_MINIMAL
-    writer = csv.DictWriter(out, order, lineterminator=rnd.choice(["\n", "\r\n"]), quoting=quoting)
+    end = rnd.choice(["\n", "\r\n"])
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if rnd.random() < 0.5 else csv.QUOTE_MINIMAL
+    writer = csv.DictWriter(out, order, lineterminator=end, quoting=quoting)
     writer.writeheader()
     lines = []
     for values in rows:
