@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,6 +18,7 @@ from fcgraph.intake import Counts, Source, Writer
 from fcgraph.intake.batch import COUNT_COLUMNS
 from fcgraph.settings import Settings
 from tests.intake.cases import HEADER, line
+from tests.waiting import until
 
 Message = tuple[int, int, bytes | None]
 
@@ -126,6 +128,42 @@ class Doors:
             " is_suspicious, suspicions FROM transactions ORDER BY transaction_id"
         )
         return [tuple(row) for row in found]
+
+
+def break_off(doors: Doors, work: Callable[[], object], held: str, wanted: str) -> None:
+    """Do the work while a stranger writes two of its ids in the other order: PostgreSQL ends the circle at its cost.
+
+    The stranger then lets go. One payment must be stored; the stranger's are copies of it.
+    """
+    insert = sa.text(
+        "INSERT INTO transactions (transaction_id, sender_id, receiver_id, timestamp, batch_id, source_position,"
+        " is_suspicious, amount, currency, status) SELECT CAST(:id AS uuid), sender_id, receiver_id, timestamp,"
+        " batch_id, 1, false, amount, currency, status FROM transactions LIMIT 1"
+    )
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as e:  # noqa: BLE001 raised below
+            failed.append(e)
+
+    def waits() -> bool:
+        statement = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(doors.rows(statement))
+
+    thread = threading.Thread(target=run)
+    with doors.engine.connect() as stranger, stranger.begin() as transaction:
+        stranger.execute(sa.text("SET LOCAL deadlock_timeout = '1h'"))  # whoever looks for circles must yield
+        stranger.execute(sa.text("SET LOCAL lock_timeout = 0"))
+        stranger.execute(insert, {"id": held})
+        thread.start()
+        until(waits, 10)
+        stranger.execute(insert, {"id": wanted})
+        transaction.rollback()
+    thread.join()
+    if failed:
+        raise failed[0]
 
 
 def settings_of(database_url: str, folder: Path) -> Settings:

@@ -17,7 +17,7 @@ from fcgraph.errors import FcgraphError, Refused
 from fcgraph.intake import Counts
 from seeds.load import DEMO_PAYMENTS, load_demo
 from tests.intake.cases import GOOD, HEADER, STRANGER
-from tests.intake.doors import Doors, payment_id, row
+from tests.intake.doors import Doors, break_off, payment_id, row
 from tests.waiting import until
 
 DIRTY = [
@@ -104,6 +104,15 @@ def test_all_or_nothing(doors: Doors) -> None:
     assert doors.job(good).state == "SUCCEEDED"
     assert doors.counts(good) == Counts(read=101, inserted=100, duplicate=1) == doors.batch_counts()
     assert stored(doors, "intake_batches") == 1
+
+
+def test_an_import_that_is_all_or_nothing_and_is_broken_off_begins_anew(doors: Doors) -> None:
+    doors.import_rows([row(1000)])
+    accepted = doors.accept("\n".join([HEADER, *(row(n) for n in range(100)), ""]), mode="ALL_OR_NOTHING")
+    break_off(doors, lambda: doors.run(accepted.import_id), held=payment_id(99), wanted=payment_id(0))
+    assert doors.job(accepted.import_id).state == "SUCCEEDED"
+    assert doors.counts(accepted.import_id) == Counts(read=100, inserted=100)
+    assert len(doors.payments()) == 101
 
 
 @pytest.mark.parametrize("round_number", range(2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import threading
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,7 +15,7 @@ from fcgraph.intake import Counts
 from fcgraph.intake.resolution import Replayed, replay, resolve_conflict
 from fcgraph.records import COLUMNS
 from tests.intake.cases import GOOD, HEADER, STRANGER, USER
-from tests.intake.doors import Doors, Message, payment_id, row
+from tests.intake.doors import Doors, Message, break_off, payment_id, row
 
 
 def rejects(doors: Doors, import_id: UUID) -> str:
@@ -135,31 +134,21 @@ def test_replay_of_csv_and_kafka_rejects_once_the_user_exists(doors: Doors) -> N
     assert refused.value.code == "NOT_FOUND"
 
 
-def test_replays_beside_an_import_of_the_same_ids(doors: Doors) -> None:
-    """In opposite orders of ids; each replay is one transaction over all its rows."""
-    ids = list(range(60))
-    doors.import_rows([row(n, sender_id=STRANGER) for n in ids])
-    doors.import_rows([row(n, sender_id=STRANGER) for n in reversed(ids)], reimport=True)
-    kept = doors.rows("SELECT record_id, import_id FROM intake_records ORDER BY import_id, position")
-    halves = [[k.record_id for k in kept if (k.import_id == kept[0].import_id) is first] for first in (True, False)]
+def test_a_replay_that_is_broken_off_begins_anew(doors: Doors) -> None:
+    doors.import_rows([row(1000), *(row(n, sender_id=STRANGER) for n in (1, 2, 3))])
     with db.write(doors.engine) as connection:
         connection.execute(sa.text("INSERT INTO users (user_id, name) VALUES (:id, 'New')"), {"id": STRANGER})
-    found: list[object] = []
-
-    def again(records: list[UUID]) -> None:
-        try:
-            found.append(replay(doors.engine, doors.settings, records, "test"))
-        except BaseException as e:  # noqa: BLE001 whatever it is, the test fails with it
-            found.append(e)
-
-    threads = [threading.Thread(target=again, args=(half,)) for half in halves]
-    for thread in threads:
-        thread.start()
-    doors.import_rows([row(n, sender_id=STRANGER) for n in reversed(ids)], reimport=True)
-    for thread in threads:
-        thread.join()
-    assert found == [Replayed(60, 0)] * 2
-    assert len(doors.payments()) == 60
+    ids = [k.record_id for k in doors.kept()]
+    found: list[Replayed] = []
+    break_off(
+        doors,
+        lambda: found.append(replay(doors.engine, doors.settings, ids, "test")),
+        held=payment_id(3),
+        wanted=payment_id(1),
+    )
+    assert found == [Replayed(3, 0)]
+    assert len(doors.payments()) == 4
+    assert doors.batch_counts() == Counts(read=7, inserted=4, rejected=3)
 
 
 def test_a_replayed_row_that_contradicts_becomes_a_conflict(doors: Doors) -> None:
