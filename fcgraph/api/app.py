@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -153,4 +154,7 @@ def __getattr__(name: str) -> Any:
     settings = process_settings.current()
     log.set_up("api", level=settings.log_level, fmt=settings.log_format)
     globals()["app"] = create(settings)
+    # What is there now stays: the garbage collector need not walk it again while requests wait.
+    gc.collect()
+    gc.freeze()
     return globals()["app"]

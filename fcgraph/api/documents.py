@@ -159,7 +159,8 @@ class Documents:
             self.schema, document, self._rules, max_errors=ERRORS_TOLD_MAX, hide_suggestions=self._hide_suggestions
         )
         prepared = Prepared(document, errors)
-        if len(text) <= TEXT_REMEMBERED_MAX:
+        # Wrong ones are not remembered: each is some thousand objects that Python's garbage collector walks.
+        if not errors and len(text) <= TEXT_REMEMBERED_MAX:
             with self._lock:
                 self._seen[text] = prepared
                 if len(self._seen) > self._settings.documents_cached_max:
