@@ -51,10 +51,12 @@ def running(part: Part, log: Path) -> Iterator[Process]:
 
 
 @contextmanager
-def postgres_server(folder: Path, *, fsync: bool = False) -> Iterator[int]:
+def postgres_server(folder: Path, *, fsync: bool = False, shared_buffers: str | None = None) -> Iterator[int]:
     """A PostgreSQL on some port, which is the value."""
     port = ports.free()
-    with running(postgres.part(folder / "postgres", port, fsync=fsync), folder / "postgres.log"):
+    with running(
+        postgres.part(folder / "postgres", port, fsync=fsync, shared_buffers=shared_buffers), folder / "postgres.log"
+    ):
         yield port
 
 

@@ -34,6 +34,7 @@ from fcgraph.settings import Settings
 
 GRAPHQL_PATH = "/graphql"
 CODE_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+COLLECTOR_THRESHOLDS = (700, 10, 5000)  # Python's own, but for the last (10): passes over everything
 STATUS_OF_CODE = {"NOT_FOUND": 404, "UNAVAILABLE": 503, "STORAGE_FULL": 503, "INTERNAL": 500}
 
 logger = log.get(__name__)
@@ -154,7 +155,15 @@ def __getattr__(name: str) -> Any:
     settings = process_settings.current()
     log.set_up("api", level=settings.log_level, fmt=settings.log_format)
     globals()["app"] = create(settings)
-    # What is there now stays: the garbage collector need not walk it again while requests wait.
+    _collect_rarely()
+    return globals()["app"]
+
+
+def _collect_rarely() -> None:
+    """Keep the garbage collector's longest passes, which stop every answer, short and rare.
+
+    What is there now (the schema, the libraries) stays; of what requests leave behind the young passes find nearly all.
+    """
     gc.collect()
     gc.freeze()
-    return globals()["app"]
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)

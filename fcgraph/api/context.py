@@ -61,17 +61,20 @@ class Context:
     request_id: str
     viewer: Viewer = OPERATOR
     connection_params: dict[str, object] | None = None
-    loaders: Loaders = field(init=False)
-    _nodes: int = field(init=False)
-    _totals: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.forget()
+    _loaders: Loaders | None = field(init=False, default=None)
+    _nodes: int = field(init=False, default=0)
+    _totals: int = field(init=False, default=0)
 
     def forget(self) -> None:
         """Start with empty loaders: the next read sees the database as it is then."""
-        self.loaders = Loaders(self.doors.reader, self.doors.settings, self.viewer)
+        self._loaders = None
         self._nodes = self._totals = 0
+
+    @property
+    def loaders(self) -> Loaders:
+        if self._loaders is None:
+            self._loaders = Loaders(self.doors.reader, self.doors.settings, self.viewer)
+        return self._loaders
 
     @property
     def settings(self) -> Settings:

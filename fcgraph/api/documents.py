@@ -6,7 +6,7 @@ Executing them is not here.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -18,12 +18,14 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     Undefined,
+    is_non_null_type,
+    is_scalar_type,
     parse,
     specified_rules,
     validate,
 )
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
-from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
+from graphql.execution.values import VariableValues, get_variable_values
 from graphql.utilities import coerce_input_value
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
@@ -40,7 +42,7 @@ RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 class Prepared:
     """A document that is within the limits; valid when `errors` is empty. `plans` belongs to the fast path."""
 
-    __slots__ = ("_bounds", "_signatures", "document", "errors", "fragments", "operations", "plans")
+    __slots__ = ("_bounds", "_readers", "document", "errors", "fragments", "operations", "plans")
 
     def __init__(self, document: DocumentNode, errors: list[GraphQLError]) -> None:
         self.document = document
@@ -49,7 +51,7 @@ class Prepared:
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.plans: dict[object, Any] = {}
         self._bounds: dict[str | None, int] = {}
-        self._signatures: dict[int, list[GraphQLVariableSignature]] = {}
+        self._readers: dict[int, list[tuple[str, Callable[[Any], Any]]]] = {}
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation with this name, or the only one. Raises BadInput."""
@@ -64,24 +66,26 @@ class Prepared:
 
     def quick_values(
         self, operation: OperationDefinitionNode, variables: Mapping[str, Any], schema: GraphQLSchema
-    ) -> VariableValues | None:
+    ) -> dict[str, Any] | None:
         """The variables as their types want them, when all are given and fit; None when a closer look is needed."""
-        signatures = self._signatures.get(id(operation))
-        if signatures is None:
-            found = [get_variable_signature(schema, v) for v in operation.variable_definitions or ()]
-            signatures = [s for s in found if isinstance(s, GraphQLVariableSignature)]
-            self._signatures[id(operation)] = signatures
-        sources, coerced = {}, {}
-        for signature in signatures:
-            value = variables.get(signature.name)
+        readers = self._readers.get(id(operation))
+        if readers is None:
+            readers = self._readers[id(operation)] = [
+                (signature.name, _reader_of(signature)) for signature in _signatures(operation, schema)
+            ]
+        coerced = {}
+        for name, read in readers:
+            value = variables.get(name)
             if value is None:
                 return None
-            fit = coerce_input_value(value, signature.type)
+            try:
+                fit = read(value)
+            except (GraphQLError, FcgraphError):
+                return None
             if fit is Undefined:
                 return None
-            sources[signature.name] = VariableValueSource(signature, value)
-            coerced[signature.name] = fit
-        return VariableValues(sources, coerced)
+            coerced[name] = fit
+        return coerced
 
     def check_nodes(
         self,
@@ -118,7 +122,21 @@ class Admitted(NamedTuple):
 
     prepared: Prepared
     operation: OperationDefinitionNode
-    values: VariableValues
+    coerced: dict[str, Any]
+
+
+def _signatures(operation: OperationDefinitionNode, schema: GraphQLSchema) -> list[GraphQLVariableSignature]:
+    found = [get_variable_signature(schema, v) for v in operation.variable_definitions or ()]
+    return [s for s in found if isinstance(s, GraphQLVariableSignature)]
+
+
+def _reader_of(signature: GraphQLVariableSignature) -> Callable[[Any], Any]:
+    """What reads a variable's value that is not null."""
+    wanted = signature.type.of_type if is_non_null_type(signature.type) else signature.type
+    if is_scalar_type(wanted):
+        read: Callable[[Any], Any] = wanted.coerce_input_value
+        return read
+    return lambda value: coerce_input_value(value, wanted)
 
 
 class Documents:
@@ -175,15 +193,17 @@ class Documents:
                 raise NotAdmitted(prepared.errors)
             operation = prepared.operation(operation_name)
             limits.check_variables(variables, self._settings)
-            values = prepared.quick_values(operation, variables, self.schema) or self._values(operation, variables)
-            prepared.check_nodes(operation, values.coerced, self.schema, self._settings)
+            coerced = prepared.quick_values(operation, variables, self.schema)
+            if coerced is None:
+                coerced = self._values(operation, variables)
+            prepared.check_nodes(operation, coerced, self.schema, self._settings)
         except GraphQLError as e:
             raise NotAdmitted([e]) from e
         except FcgraphError as e:
             raise NotAdmitted([GraphQLError(e.message, original_error=e)]) from e
-        return Admitted(prepared, operation, values)
+        return Admitted(prepared, operation, coerced)
 
-    def _values(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> VariableValues:
+    def _values(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> dict[str, Any]:
         values = get_variable_values(
             self.schema,
             operation.variable_definitions or (),
@@ -193,7 +213,7 @@ class Documents:
         )
         if not isinstance(values, VariableValues):
             raise NotAdmitted(values)
-        return values
+        return values.coerced
 
     def _parse(self, text: str) -> DocumentNode:
         tokens_max = self._settings.query_tokens_max

@@ -11,9 +11,9 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-from graphql import GraphQLError
+from graphql import GraphQLError, OperationType
 from starlette.types import Receive, Scope, Send
-from strawberry.types.graphql import OperationType
+from strawberry.types.graphql import OperationType as Allowed
 from structlog.contextvars import bound_contextvars
 
 from fcgraph import log
@@ -25,7 +25,7 @@ from fcgraph.api.lane import Lane
 from fcgraph.api.schema import FcgraphSchema
 from fcgraph.errors import BadInput, FcgraphError, LimitReached
 
-QUERIES_AND_MUTATIONS = (OperationType.QUERY, OperationType.MUTATION)
+QUERIES_AND_MUTATIONS = (Allowed.QUERY, Allowed.MUTATION)
 
 logger = log.get(__name__)
 
@@ -38,7 +38,7 @@ class GraphQLEndpoint:
         self._lane = lane
         self._schema = schema
         self._documents = documents
-        self.fast_path = FastPath(documents.schema)
+        self.fast_path = FastPath(documents.schema, doors.settings.slow_statements_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = uuid4().hex
@@ -69,10 +69,10 @@ class GraphQLEndpoint:
         context = Context(self._doors, request_id)
         try:
             admitted = await self._admit(request)
-            kind = admitted.operation.operation.value
-            if kind == OperationType.SUBSCRIPTION.value:
+            kind = admitted.operation.operation
+            if kind is OperationType.SUBSCRIPTION:
                 raise BadInput("Subscriptions are served over websockets (graphql-transport-ws), not over POST")
-            if kind == OperationType.MUTATION.value:
+            if kind is OperationType.MUTATION:
                 # Ended by the timeouts of the writes themselves: an answer given up here would hide what was done.
                 return await self._in_lane(request, request_id)
             async with asyncio.timeout(self._doors.settings.operation_timeout_seconds):

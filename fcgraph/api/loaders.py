@@ -156,6 +156,5 @@ async def read_totals(reader: Reader, asked: TotalsAsked, settings: Settings, vi
         totals.daily_totals(asked, zone=settings.report_timezone, viewer=viewer, rows_max=settings.totals_rows_max)
     )
     watermark: int = rows[0]["watermark"]
-    found = [row for row in rows if row["userId"] is not None]
-    totals.check_rows(len(found), rows_max=settings.totals_rows_max)
-    return watermark, found
+    totals.check_rows(rows[0]["rows"], rows_max=settings.totals_rows_max)
+    return watermark, [row for row in rows if row["userId"] is not None]

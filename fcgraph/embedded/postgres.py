@@ -44,11 +44,14 @@ class CannotInitialise(FcgraphError):
     code = "CANNOT_INITIALISE"
 
 
-def part(folder: Path, port: int, *, fsync: bool = True, binaries: Path = BINARIES) -> Part:
+def part(
+    folder: Path, port: int, *, fsync: bool = True, binaries: Path = BINARIES, shared_buffers: str | None = None
+) -> Part:
     """PostgreSQL with its data in `folder`. `fsync=False` is for data that nobody will miss: tests."""
     folder = folder.absolute()
     user = other_user(folder)
     options = OPTIONS | {"port": str(port)} | ({} if fsync else {"fsync": "off", "full_page_writes": "off"})
+    options |= {"shared_buffers": shared_buffers} if shared_buffers is not None else {}
     argv = [str(binaries / "postgres"), "-D", str(folder), *(f"--{name}={value}" for name, value in options.items())]
     return Part(
         name="postgres",

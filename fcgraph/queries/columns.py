@@ -21,7 +21,8 @@ JSON_OF_KIND = {
     "bool": "{0}::text",
     "codes": "array_to_json({0})::text",
     # PostgreSQL leaves out the trailing zeros of the fraction, and so does `api/scalars.py`.
-    "instant": "left(to_json({0} AT TIME ZONE 'UTC')::text, -1) || 'Z\"'",
+    # The session's zone is UTC, so what stands at the end is `+00:00"`.
+    "instant": "left(to_json({0})::text, -7) || 'Z\"'",
 }
 
 

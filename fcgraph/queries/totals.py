@@ -41,6 +41,7 @@ def daily_totals_sql(
     party: str | None = None,
     currency: str | None = None,
     ordered: bool = True,
+    of_one: bool = False,
 ) -> str:
     """A SELECT of one row per user, day and currency over `[start 00:00, end + 1 day 00:00)` in the zone.
 
@@ -50,7 +51,7 @@ def daily_totals_sql(
     Every argument is a SQL expression that stands for the value: a driver's own placeholder with a cast
     (`"%(start)s::date"` for psycopg2, `"$1::date"` for asyncpg). `statuses` is a text[] of stored (lower case)
     statuses; `currency` a text that may be NULL (None: every currency). `party` is a condition on whose totals are
-    wanted, in which `{0}` stands for the party's id (`"{0} = $5::uuid"`; None: every user).
+    wanted (`of_one`: a single user's), in which `{0}` stands for the party's id (`"{0} = $5::uuid"`; None: every user).
     The text has no per cent sign, so that psycopg2 can fill it in; for COPY use
     `cursor.mogrify(daily_totals_sql(...), parameters)` inside `COPY (...) TO STDOUT`.
 
@@ -76,14 +77,17 @@ def daily_totals_sql(
 
     sent = side("sender_id", "amount", "NULL::numeric")
     received = side("receiver_id", "NULL::numeric", "amount")
-    minor_units = MINOR_UNITS.format("m")
-    return (
-        "SELECT m.user_id, m.day, m.currency,"
-        f" round(COALESCE(sum(m.sent), 0), {minor_units}) AS total_sent,"
-        f" round(COALESCE(sum(m.received), 0), {minor_units}) AS total_received,"
-        " count(m.sent) AS sent_count, count(m.received) AS received_count"
+    sums = (
+        "SELECT m.user_id, m.day, m.currency, COALESCE(sum(m.sent), 0) AS sent,"
+        " COALESCE(sum(m.received), 0) AS received,"
+        f" count(m.sent) AS sent_count, count(m.received) AS received_count, {MINOR_UNITS.format('m')} AS minor_units"
         f" FROM ({sent} UNION ALL {received}) m GROUP BY m.user_id, m.day, m.currency"
-        + (" ORDER BY m.user_id, m.day, m.currency" if ordered else "")
+    )
+    order = "t.day, t.currency" if of_one else "t.user_id, t.day, t.currency"
+    return (
+        "SELECT t.user_id, t.day, t.currency, round(t.sent, t.minor_units) AS total_sent,"
+        f" round(t.received, t.minor_units) AS total_received, t.sent_count, t.received_count FROM ({sums}) t"
+        + (f" ORDER BY {order}" if ordered else "")
     )
 
 
@@ -123,21 +127,23 @@ def totals_sql(values: Values, asked: TotalsAsked, *, zone: str, viewer: Viewer,
         zone=values.add(zone, "text"),
         statuses=values.add(list(asked.statuses), "text[]"),
         party=" AND ".join(parties) or None,
+        of_one=owner is not None,
         currency=values.add(asked.currency, "text") if asked.currency is not None else None,
     )
 
 
 def daily_totals(asked: TotalsAsked, *, zone: str, viewer: Viewer, rows_max: int) -> Statement:
-    """Daily totals and, from the same snapshot, the watermark: columns `watermark`, then the values of each total.
+    """Daily totals and, from the same snapshot, the watermark: `watermark`, `rows`, and the values of each total.
 
-    There is always a row; without totals its other columns are NULL. At most `rows_max + 1` rows: whoever gets that
-    many must refuse (see `check_rows`).
+    There is always a row; without totals its other columns are NULL. The column `rows` says how many there are (or
+    `rows_max + 1`); when they are too many they are not read (see `check_rows`).
     """
     values = Values()
     totals = totals_sql(values, asked, zone=zone, viewer=viewer)
     return Statement(
-        f"SELECT {WATERMARK} AS watermark, {DAILY_TOTAL.select('t')} FROM (SELECT) one"
-        f" LEFT JOIN ({totals} LIMIT {rows_max + 1}) t ON true ORDER BY t.user_id, t.day, t.currency",
+        f"WITH d AS ({totals} LIMIT {rows_max + 1}), n AS (SELECT count(*) AS rows FROM d)"
+        f" SELECT {WATERMARK} AS watermark, n.rows, {DAILY_TOTAL.select('d')}"
+        f" FROM n LEFT JOIN d ON n.rows <= {rows_max} ORDER BY d.user_id, d.day, d.currency",
         values.items,
     )
 

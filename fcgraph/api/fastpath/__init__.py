@@ -8,6 +8,10 @@ what stands around rows, `plans` the statement.
 
 from __future__ import annotations
 
+import asyncio
+import time
+from typing import Any
+
 from graphql import GraphQLObjectType, GraphQLSchema, OperationType
 
 from fcgraph.api.context import Context
@@ -21,14 +25,17 @@ from fcgraph.queries import Statement
 PLANS_MAX = 16  # per document: one for each combination of the conditions of @include and @skip
 CONDITION_NAMES = "condition names"
 
+Row = Any
 Plan = list[tuple[bytes, Root | bytes]]  # keys, and what answers them: a root field, or bytes that are known
 
 
 class FastPath:
     """Answers operations without executing them field by field, where it can."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, slow_statements_max: int) -> None:
         self._schema = schema
+        # What took long last time waits for its turn, so that quick statements find a processor of PostgreSQL's free.
+        self._slow = asyncio.Semaphore(slow_statements_max)
 
     async def answer(self, admitted: Admitted, context: Context) -> bytes | None:
         """The body of the answer; None when Strawberry must answer (or say what is wrong).
@@ -46,48 +53,61 @@ class FastPath:
         if made is None:
             return None
         try:
-            answers = [(k, a if isinstance(a, bytes) else a.statement(context, admitted.values)) for k, a in made]
+            statements = [a.statement(context, admitted.coerced) if isinstance(a, Root) else None for _, a in made]
         except NotFast:
             plans[key] = None
             return None
         except (BadInput, LimitReached):
             return None
         parts = []
-        for name, answer in answers:
-            text = await self._run(answer, context) if isinstance(answer, Statement) else answer
+        for (name, root), statement in zip(made, statements, strict=True):
+            text = root if isinstance(root, bytes) else await self._run(root, statement, context)
             if text is None:
                 return None
             parts.append(name + text)
         return b'{"data":{' + b",".join(parts) + b"}}"
 
-    async def _run(self, statement: Statement, context: Context) -> bytes | None:
-        row = await context.reader.row(statement)
+    async def _run(self, root: Root, statement: Statement | None, context: Context) -> bytes | None:
+        assert statement is not None, "a root field has a statement"
+        if root.seconds > context.settings.slow_statement_seconds:
+            async with self._slow:
+                row = await self._timed(root, statement, context)
+        else:
+            row = await self._timed(root, statement, context)
         if row is None:
             return b"null"
         # NULL: more than an answer may have; Strawberry says of what.
         found: str | None = row[0]
         return found.encode() if found is not None else None
 
+    async def _timed(self, root: Root, statement: Statement, context: Context) -> Row | None:
+        start = time.monotonic()
+        try:
+            return await context.reader.row(statement)
+        finally:
+            root.seconds = time.monotonic() - start
+
     def _plan_key(self, admitted: Admitted) -> tuple[object, ...]:
-        prepared, operation, values = admitted
+        prepared, operation, coerced = admitted
         names = prepared.plans.get(CONDITION_NAMES)
         if names is None:
             names = prepared.plans[CONDITION_NAMES] = condition_names(prepared)
-        return (id(operation), *[values.coerced.get(name) for name in names])
+        return (id(operation), *[coerced.get(name) for name in names])
 
     def _make(self, admitted: Admitted) -> Plan | None:
-        prepared, operation, values = admitted
+        prepared, operation, coerced = admitted
         if operation.operation is not OperationType.QUERY:
             return None
         root = self._schema.query_type
         assert isinstance(root, GraphQLObjectType)
         plan: Plan = []
-        for field in select([operation.selection_set], root, prepared.fragments, values.coerced):
+        fields = select([operation.selection_set], root, prepared.fragments, coerced)
+        for field in fields:
             key = f'"{field.key}":'.encode()
             if field.name == "__typename":
                 plan.append((key, f'"{root.name}"'.encode()))
             elif field.name in ROOTS:
-                plan.append((key, Root(field)))
+                plan.append((key, Root(field, len(fields))))
             else:
                 return None
         return plan

@@ -36,14 +36,15 @@ class Asking:
     """What a statement in the making needs: who asks with which variables, its values so far, and where we are."""
 
     context: Context
-    variables: VariableValues
+    variables: dict[str, Any]  # as their types want them
     values: Values
+    roots: int = 1  # root fields of the operation
     in_list: bool = False  # inside the rows of a page
     totals: TotalsAsked | None = None  # the daily totals inside whose rows we are
 
     def arguments(self, field: Selected) -> dict[str, Any]:
         """The field's arguments as their types want them."""
-        return get_argument_values(field.parent.fields[field.name], field.node, self.variables)
+        return get_argument_values(field.parent.fields[field.name], field.node, VariableValues({}, self.variables))
 
     def page(self, given: dict[str, Any]) -> PageAsked:
         """The page that a connection's arguments ask for."""
@@ -116,13 +117,14 @@ def daily_totals_sql(field: Selected, owner: str | None, asking: Asking) -> str:
     zone, viewer = settings.report_timezone, asking.context.viewer
     totals = totals_queries.totals_sql(asking.values, asked, zone=zone, viewer=viewer, owner=owner)
     rows_max = settings.totals_rows_max
-    for rows in (f for f in field.children if f.name == "rows"):
-        for payments in (f for f in rows.children if f.name == "payments"):
-            size = asking.page(asking.arguments(payments)).size
-            rows_max = min(rows_max, settings.query_nodes_max // max(size, 1))
+    below = [f for rows in field.children if rows.name == "rows" for f in rows.children if f.name == "payments"]
+    nodes = sum(asking.page(asking.arguments(f)).size for f in below)  # per row
+    if nodes:
+        rows_max = min(rows_max, settings.query_nodes_max // asking.roots // nodes)
     inside = replace(asking, totals=asked)
+    order = "d.user_id, d.day, d.currency" if owner is None else "d.day, d.currency"
     return totals_sql(
-        field.children, asked, zone, totals, rows_max, lambda row: object_sql(DAILY_TOTAL, row.children, inside)
+        field.children, asked, zone, totals, rows_max, order, lambda row: object_sql(DAILY_TOTAL, row.children, inside)
     )
 
 

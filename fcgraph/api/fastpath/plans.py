@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from graphql.execution.values import VariableValues
-
 from fcgraph.api.context import Context
 from fcgraph.api.fastpath.connections import Rows, connection_sql
 from fcgraph.api.fastpath.objects import Asking, daily_totals_sql, filter_of, object_sql, payments_sql
@@ -27,23 +25,27 @@ STATEMENTS_KNOWN_MAX = 16  # per root field
 class Root:
     """A root field of an operation, and its statement for each set of variables."""
 
-    def __init__(self, field: Selected) -> None:
+    def __init__(self, field: Selected, roots: int) -> None:
         self._field = field
+        self._roots = roots
+        self.seconds = 0.0  # how long the statement took last
         self._known: dict[object, tuple[str, list[object], list[tuple[int, str]]]] = {}
 
-    def statement(self, context: Context, variables: VariableValues) -> Statement:
+    def statement(self, context: Context, variables: dict[str, Any]) -> Statement:
         """What to run. Raises NotFast, or what is wrong with the arguments: BadInput, LimitReached.
 
         Ids only ever become values of a statement: other ids, same text.
         """
-        given = variables.coerced
-        ids = [(name, value) for name, value in given.items() if type(value) is UUID]
-        others = [(name, hashable(value)) for name, value in given.items() if type(value) is not UUID]
-        key = (context.viewer, tuple([name for name, _ in ids]), tuple(others))
+        key = (
+            context.viewer.user_id,
+            tuple(variables),
+            *[UUID if type(v) is UUID else hashable(v) for v in variables.values()],
+        )
         found = self._known.get(key)
         if found is None:
             values = Values()
-            sql = ROOTS[self._field.name](self._field, Asking(context, variables, values))
+            sql = ROOTS[self._field.name](self._field, Asking(context, variables, values, self._roots))
+            ids = [(name, value) for name, value in variables.items() if type(value) is UUID]
             places = [(n, name) for n, item in enumerate(values.items) for name, value in ids if item is value]
             if len(self._known) >= STATEMENTS_KNOWN_MAX:
                 self._known.clear()
@@ -51,7 +53,7 @@ class Root:
         sql, items, places = found
         items = items.copy()
         for n, name in places:
-            items[n] = given[name]
+            items[n] = variables[name]
         return Statement(sql, items)
 
 

@@ -14,24 +14,26 @@ from fcgraph.queries.totals import WATERMARK, TotalsAsked, sums_sql
 Node = Callable[[Selected], str]
 
 
-def totals_sql(fields: list[Selected], asked: TotalsAsked, zone: str, totals: str, rows_max: int, row: Node) -> str:
+def totals_sql(
+    fields: list[Selected], asked: TotalsAsked, zone: str, totals: str, rows_max: int, order: str, row: Node
+) -> str:
     """An expression: the JSON text of the daily totals; NULL when there are more than `rows_max`. Raises NotFast.
 
-    `totals` is their SELECT, `row` writes one row `d`.
+    `totals` is their SELECT, `row` writes one row `d`, `order` is how they are sorted.
     """
-    members = object_of([(f.key, _member(f, asked, zone, row)) for f in fields])
+    members = object_of([(f.key, _member(f, asked, zone, order, row)) for f in fields])
     return (
         f"(WITH d AS ({totals} LIMIT {rows_max + 1}) SELECT CASE WHEN count(*) <= {rows_max} THEN {members} END FROM d)"
     )
 
 
-def _member(field: Selected, asked: TotalsAsked, zone: str, row: Node) -> str:
+def _member(field: Selected, asked: TotalsAsked, zone: str, order: str, row: Node) -> str:
     if field.name == "__typename":
         return constant(f'"{field.parent.name}"')
     if field.name == "basis":
         return object_of([(c.key, _basis(c, asked, zone)) for c in field.children])
     if field.name == "rows":
-        return list_of(row(field), "d.user_id, d.day, d.currency")
+        return list_of(row(field), order)
     if field.name == "summary":
         item = object_of([(c.key, _sum(c)) for c in field.children])
         return f"(SELECT {list_of(item, 's.currency')} FROM ({sums_sql('d')}) s)"

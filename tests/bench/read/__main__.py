@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -82,7 +83,12 @@ def database(database_url: str | None) -> Iterator[str]:
     if database_url is not None:
         yield database_url
         return
-    with tempfile.TemporaryDirectory(prefix="fcgraph-bench-") as folder, services.postgres_server(Path(folder)) as port:
+    # A quarter of the memory, as PostgreSQL's manual begins.
+    buffers = f"{psutil.virtual_memory().total // 4 // 2**20}MB"
+    with (
+        tempfile.TemporaryDirectory(prefix="fcgraph-bench-") as folder,
+        services.postgres_server(Path(folder), shared_buffers=buffers) as port,
+    ):
         services.make_template(port)
         services.copy_template(port, "bench_read")
         yield postgres.url(port, "bench_read")
