@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     worker_monitoring_seconds: int = Field(5, ge=1)
 
     # intake
-    intake_lanes: int = Field(2, ge=1, le=8)
+    intake_lanes: int = Field(3, ge=1, le=8)
     known_users_max: int = Field(400_000, ge=1)
     intake_lock_timeout_seconds: float = Field(2, gt=0)
     write_statement_timeout_seconds: float = Field(60, gt=0)
