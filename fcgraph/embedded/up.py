@@ -228,5 +228,6 @@ class Up:
     def write_environment(self) -> None:
         """`. .fcgraph/env` in another terminal joins the stack."""
         binaries = str(Path(sys.executable).parent)
-        lines = stack.shell_lines(self.environment) + f'export PATH={shlex.quote(binaries)}:"$PATH"\n'
-        (self.data_dir / "env").write_text(lines)
+        # RQ_REDIS_URL is where RQ's own command line looks: a plain `rq worker` joins as well.
+        lines = stack.shell_lines({**self.environment, "RQ_REDIS_URL": self.address("redis_url")})
+        (self.data_dir / "env").write_text(f'{lines}export PATH={shlex.quote(binaries)}:"$PATH"\n')

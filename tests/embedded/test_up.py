@@ -113,6 +113,10 @@ def test_up_again_and_again(clone: Clone) -> None:
         "read": 4, "inserted": 2, "duplicate": 1, "rejected": 1, "suspicious": 1,
     }  # fmt: skip
 
+    joined = f". {clone.folder / 'data' / 'env'} && rq worker --burst"
+    worked = subprocess.run(["sh", "-c", joined], cwd=services.ROOT, capture_output=True, text=True, check=False)
+    assert worked.returncode == 0, worked.stderr
+
     kill(told["processes"]["kafka"]["pid"])  # with its port goes its address: everybody who knew it starts anew
     until(lambda: clone.broker() != told["kafka_broker"], 30)
     until(lambda: listens(clone) and httpx.get(f"{clone.api}/health/ready").status_code == 200, 60)
