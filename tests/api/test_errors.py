@@ -18,6 +18,7 @@ from fcgraph.queries import Statement, Viewer
 from tests.api.asking import Api, serving
 from tests.api.cases import CHARLIE, ZOE, user
 from tests.api.conftest import settings_for
+from tests.waiting import until
 
 SECRET = "the secret of the bug"
 
@@ -113,6 +114,26 @@ def test_a_field_that_fails_takes_nothing_from_others(demo: Api) -> None:
         assert body["data"]["failed"] is None
         assert len(body["data"]["users"]["nodes"]) == 8
         assert [e["path"] for e in body["errors"]] == [["failed", "dailyTotals"]]
+
+
+def test_slow_statements_are_run_by_turns(demo_url: str, tmp_path: Path) -> None:
+    # Whatever was run once is slow here. Two slow ones at a time would leave no connection to the quick one.
+    pool: dict[str, Any] = {"read_pool_max": 2, "read_pool_wait_seconds": 0.3}
+    slow = "{ payments(first: 1) { nodes { amount } } }"
+    with (
+        psycopg2.connect(demo_url) as holder,
+        holder.cursor() as cursor,
+        serving(settings_for(demo_url, tmp_path, slow_statement_seconds=1e-9, slow_statements_max=1, **pool)) as api,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        api.ask(slow)
+        cursor.execute("LOCK TABLE currency IN ACCESS EXCLUSIVE MODE")
+        waiting = [threads.submit(api.post, slow) for _ in range(2)]
+        until(lambda: api.app.endpoint.fast_path._slow.locked(), 5)
+        assert api.ask("{ users(first: 1) { nodes { name } } }")
+        assert not any(f.done() for f in waiting)
+        holder.rollback()
+        assert [f.result().status_code for f in waiting] == [200, 200]
 
 
 def test_operations_by_name(demo: Api) -> None:
