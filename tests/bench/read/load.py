@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
+
 CONNECTIONS = 8
 TIMEOUT_SECONDS = 30
 SCRIPT = """
@@ -64,6 +66,12 @@ def finish(run: subprocess.Popen[str]) -> Measured:
 def run(url: str, bodies: list[str], seconds: int, connections: int = CONNECTIONS) -> Measured:
     """One run from start to end."""
     return finish(start(url, bodies, seconds, connections))
+
+
+def ask(url: str, bodies: list[str]) -> None:
+    """One request, answered."""
+    headers = {"Content-Type": "application/json"}
+    httpx.post(url, content=bodies[0], headers=headers, timeout=TIMEOUT_SECONDS).raise_for_status()
 
 
 def _found(pattern: str, text: str) -> str:
