@@ -6,10 +6,11 @@ stopped by SIGTERM or SIGINT, 70 a bug (the log has it in full), 78 a setting is
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from threading import Event
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from quixstreams import Application
@@ -24,12 +25,11 @@ from fcgraph import db, intake, log, settings
 from fcgraph.errors import FcgraphError, SettingsError
 from fcgraph.settings import Settings
 from workers import kafka
+from workers.commit import BoundedCommit
 from workers.instance import instance_id
 from workers.sink import IntakeSink, TopicMadeAnew, first_line
 
 STOPPED, BUG, BAD_SETTING = 0, 70, 78  # 70 and 78 as in sysexits.h: EX_SOFTWARE, EX_CONFIG
-
-SOCKET_SECONDS_MIN = 2  # librdkafka waits for messages within a request, and wants a second more than that
 
 KAFKA_TROUBLE = (
     BaseKafkaException,
@@ -66,8 +66,6 @@ class Consumer(Application):
                 "group.instance.id": instance,
                 "session.timeout.ms": int(values.kafka_session_timeout_seconds * 1000),
                 "heartbeat.interval.ms": int(values.kafka_session_timeout_seconds * 1000 / 4),
-                # A commit on its way when the broker dies is otherwise waited for, in silence, for minutes.
-                "socket.timeout.ms": int(max(values.kafka_request_timeout_seconds, SOCKET_SECONDS_MIN) * 1000),
             },
             producer_extra_config=kafka.client_config(),
             broker_availability_timeout=values.kafka_request_timeout_seconds,
@@ -79,6 +77,10 @@ class Consumer(Application):
             state_dir=values.data_dir / "consumer",
             loglevel=None,
         )
+        # librdkafka notices a lost coordinator after the session's timeout; this is for what it does not notice.
+        limit_seconds = values.kafka_session_timeout_seconds + values.kafka_request_timeout_seconds
+        commit = BoundedCommit(self._consumer.commit, limit_seconds, lambda: begin_anew(stop))
+        self._consumer.commit = commit  # type: ignore[method-assign]
         config = self._topic_manager.topic_config(num_partitions=values.kafka_partitions)
         topic = self.topic(values.kafka_topic, value_deserializer="bytes", key_deserializer="bytes", config=config)
         self.dataframe(topic).sink(sink)
@@ -119,6 +121,17 @@ class Consumer(Application):
         self._sink.discard()
         self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]  # Quix's own
         super()._on_lost(consumer, topic_partitions)
+
+
+def begin_anew(stop: Event) -> NoReturn:
+    """Put a new process in the place of this one, which waits for Kafka in a way that nothing can end.
+
+    It has the same number, so no supervisor need know. PostgreSQL has committed what the lost commit was about.
+    """
+    log.get(__name__).warning("waiting_for_kafka", reason="a commit of offsets is not answered", begins_anew=True)
+    if stop.is_set():
+        os._exit(STOPPED)
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own command line
 
 
 class Stopper:

@@ -45,6 +45,7 @@ class Proxy:
         self._refusing = False
         self._needle: bytes | None = None
         self._after = b""
+        self._holding = False
         self._flowing = threading.Event()
         self._flowing.set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -90,6 +91,11 @@ class Proxy:
         """
         self._after = after
         self._needle = needle
+
+    def hold_answer_to(self, needle: bytes) -> None:
+        """As `lose_answer_to`, but keep the connection, and stall before the answer: a host that went silent."""
+        self._holding = True
+        self.lose_answer_to(needle)
 
     @property
     def answer_lost(self) -> bool:
@@ -147,7 +153,11 @@ class Proxy:
                 self._flowing.wait()
                 if source is link.server and link.answers_lost:
                     self._needle = None
-                    break
+                    if not self._holding:
+                        break
+                    link.answers_lost = self._holding = False
+                    self.stall()
+                    self._flowing.wait()
                 if source is link.client and self._needle is not None:
                     link.answers_lost = link.is_ripe and self._needle in data
                     link.is_ripe = link.is_ripe or self._after in data

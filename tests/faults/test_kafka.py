@@ -154,3 +154,31 @@ def test_connections_to_kafka_cut_stalled_and_answers_lost(
     assert consumer.terminate() == 0
     assert not consumer.events("bug")
     traffic.history.check(engine, topic)
+
+
+def test_a_commit_of_offsets_that_is_never_answered(
+    start_consumer: StartConsumer,
+    start_traffic: StartTraffic,
+    behind_proxy: Settings,
+    there: Settings,
+    engine: Engine,
+    own: Kafka,
+    rnd: Random,
+) -> None:
+    if not own.server.alive:
+        own.start()
+    consumer = start_consumer(KAFKA_BROKER=behind_proxy.kafka_broker, **SOON)
+    pid = consumer.pid
+    consumer.wait_for("partitions_assigned", READY_SECONDS)
+    traffic = start_traffic(rate=RATE, broker=there.kafka_broker)  # past the proxy
+    consumer.wait_for("batch_settled", READY_SECONDS)
+    own.proxy.hold_answer_to(OFFSET_COMMIT)
+    until(lambda: any(line.get("begins_anew") for line in consumer.events("waiting_for_kafka")), BACK_SECONDS)
+    own.proxy.flow()
+    assigned = len(consumer.events("partitions_assigned"))
+    consumer.wait_for("partitions_assigned", BACK_SECONDS, count=assigned + 1)
+    traffic.finish()
+    topic = Topic(there)
+    until(topic.is_read, END_SECONDS)
+    assert (consumer.pid, consumer.terminate()) == (pid, 0)
+    traffic.history.check(engine, topic)
