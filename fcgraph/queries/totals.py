@@ -41,7 +41,7 @@ def daily_totals_sql(
     party: str | None = None,
     currency: str | None = None,
     ordered: bool = True,
-    of_one: bool = False,
+    of_one: str | None = None,
 ) -> str:
     """A SELECT of one row per user, day and currency over `[start 00:00, end + 1 day 00:00)` in the zone.
 
@@ -51,7 +51,7 @@ def daily_totals_sql(
     Every argument is a SQL expression that stands for the value: a driver's own placeholder with a cast
     (`"%(start)s::date"` for psycopg2, `"$1::date"` for asyncpg). `statuses` is a text[] of stored (lower case)
     statuses; `currency` a text that may be NULL (None: every currency). `party` is a condition on whose totals are
-    wanted (`of_one`: a single user's), in which `{0}` stands for the party's id (`"{0} = $5::uuid"`; None: every user).
+    wanted (`of_one`: the only user), in which `{0}` stands for the party's id (`"{0} = $5::uuid"`; None: every user).
     The text has no per cent sign, so that psycopg2 can fill it in; for COPY use
     `cursor.mogrify(daily_totals_sql(...), parameters)` inside `COPY (...) TO STDOUT`.
 
@@ -77,13 +77,15 @@ def daily_totals_sql(
 
     sent = side("sender_id", "amount", "NULL::numeric")
     received = side("receiver_id", "NULL::numeric", "amount")
+    # PostgreSQL does not see through the UNION that all rows are of one user, and would sort by him.
+    user, key = ("m.user_id", "m.user_id, m.day, m.currency") if of_one is None else (of_one, "m.day, m.currency")
     sums = (
-        "SELECT m.user_id, m.day, m.currency, COALESCE(sum(m.sent), 0) AS sent,"
+        f"SELECT {user} AS user_id, m.day, m.currency, COALESCE(sum(m.sent), 0) AS sent,"
         " COALESCE(sum(m.received), 0) AS received,"
         f" count(m.sent) AS sent_count, count(m.received) AS received_count, {MINOR_UNITS.format('m')} AS minor_units"
-        f" FROM ({sent} UNION ALL {received}) m GROUP BY m.user_id, m.day, m.currency"
+        f" FROM ({sent} UNION ALL {received}) m GROUP BY {key}"
     )
-    order = "t.day, t.currency" if of_one else "t.user_id, t.day, t.currency"
+    order = "t.user_id, t.day, t.currency" if of_one is None else "t.day, t.currency"
     return (
         "SELECT t.user_id, t.day, t.currency, round(t.sent, t.minor_units) AS total_sent,"
         f" round(t.received, t.minor_units) AS total_received, t.sent_count, t.received_count FROM ({sums}) t"
@@ -127,7 +129,7 @@ def totals_sql(values: Values, asked: TotalsAsked, *, zone: str, viewer: Viewer,
         zone=values.add(zone, "text"),
         statuses=values.add(list(asked.statuses), "text[]"),
         party=" AND ".join(parties) or None,
-        of_one=owner is not None,
+        of_one=owner,
         currency=values.add(asked.currency, "text") if asked.currency is not None else None,
     )
 
