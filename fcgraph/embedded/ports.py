@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import socket
 
 from fcgraph.errors import FcgraphError
 
 HOST = "127.0.0.1"
+# Below what Linux, macOS and Windows give to outgoing connections: a port from there may be some client's in a moment
+LASTING = range(20_000, 32_768)
 
 
 class PortTaken(FcgraphError):
@@ -19,10 +22,10 @@ def free(preferred: int | None = None) -> int:
     """A port nobody listens on now; the preferred one when it is free."""
     if preferred and is_free(preferred):
         return preferred
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for port in random.sample(LASTING, len(LASTING)):
+        if is_free(port):
+            return port
+    raise PortTaken(f"all ports from {LASTING[0]} to {LASTING[-1]} are taken")
 
 
 def is_free(port: int, host: str = HOST) -> bool:

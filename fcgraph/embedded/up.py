@@ -13,7 +13,7 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from fcgraph import db
 from fcgraph.embedded import kafka, ports, postgres, redis, stack
@@ -199,8 +199,8 @@ class Up:
 
     def is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.api_url}/health/ready", timeout=READY_POLL_SECONDS).status_code == HTTPStatus.OK
-        except httpx.HTTPError:
+            return httpx2.get(f"{self.api_url}/health/ready", timeout=READY_POLL_SECONDS).status_code == HTTPStatus.OK
+        except httpx2.HTTPError:
             return False
 
     def write_state(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from graphql import GraphQLSchema
 
 from tests.api.generator import OperationMaker
@@ -194,7 +194,7 @@ def _broken_parts(rnd: random.Random, request: dict[str, Any]) -> tuple[str, byt
 def throw_all(url: str, throws: Iterable[Throw], log: Path, note: Callable[[], object] = lambda: None) -> Findings:
     """Send them one after the other. A fault is a 5xx other than a 503 that says so, a masked bug, or a traceback."""
     found = Findings()
-    with httpx.Client(base_url=url, timeout=60) as client, log.open(encoding="utf-8", errors="replace") as lines:
+    with httpx2.Client(base_url=url, timeout=60) as client, log.open(encoding="utf-8", errors="replace") as lines:
         lines.seek(0, 2)
         for throw in throws:
             gc.disable()  # the pauses of this process are none of the API's

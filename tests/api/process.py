@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 
+from fcgraph.embedded import ports
 from fcgraph.settings import Settings
 from tests import services
 from tests.waiting import until
@@ -21,9 +21,7 @@ START_SECONDS = 30
 @contextmanager
 def server(settings: Settings, log: Path) -> Iterator[str]:
     """The address of an API with these settings; its lines are in `log`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = ports.free()
     command = [sys.executable, "-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port), "--no-access-log"]
     with log.open("wb") as lines:
         process = subprocess.Popen(
@@ -41,6 +39,6 @@ def server(settings: Settings, log: Path) -> Iterator[str]:
 def answers(url: str) -> bool:
     """Whether it answers with 200."""
     try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.TransportError:
+        return httpx2.get(url, timeout=5).status_code == 200
+    except httpx2.TransportError:
         return False

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -79,11 +79,11 @@ class System:
         until(self._is_ready, READY_SECONDS)
 
     def ask(self, query: str, **variables: object) -> Any:
-        return self._data(httpx.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30))
+        return self._data(httpx2.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30))
 
     def upload(self, file: Path) -> Any:
         """Send the file as the multipart request specification has it; returns the payload of importCsv."""
-        answer = httpx.post(
+        answer = httpx2.post(
             f"{self.url}/graphql",
             headers={"GraphQL-Require-Preflight": "1"},
             data={
@@ -110,12 +110,12 @@ class System:
     def _is_ready(self) -> bool:
         assert all(process.is_running for process in self.processes), [p.text()[-2000:] for p in self.processes]
         try:
-            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
-        except httpx.TransportError:
+            return httpx2.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+        except httpx2.TransportError:
             return False
 
     @staticmethod
-    def _data(answer: httpx.Response) -> Any:
+    def _data(answer: httpx2.Response) -> Any:
         body = answer.json()
         assert answer.status_code == 200, body
         assert "errors" not in body, body
@@ -191,7 +191,7 @@ def check_report(system: System) -> bytes:
         "USD": ("500.00", "500.00"),
         "PHP": ("15000.00", "15000.00"),
     }
-    download = httpx.get(system.url + report["downloadUrl"])
+    download = httpx2.get(system.url + report["downloadUrl"])
     assert download.status_code == 200
     assert hashlib.sha256(download.content).hexdigest() == report["sha256"]
     assert len(download.content) == int(report["sizeBytes"])

@@ -26,3 +26,8 @@ def test_the_preferred_port_is_given_while_it_is_free(taken: int) -> None:
     assert other != taken
     assert ports.free(other) == other
     assert ports.require_free(other, "API_PORT") == other
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_get() -> None:
+    first_handed_out = 32_768  # by Linux as it comes; elsewhere the range begins higher
+    assert all(ports.free() < first_handed_out for _ in range(20))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -94,7 +94,7 @@ def test_up_again_and_again(clone: Clone) -> None:
     said = clone.said()
     assert f"{clone.api}/graphql" in said
     assert "in memory only" in said
-    assert httpx.get(f"{clone.api}/health/ready").status_code == 200
+    assert httpx2.get(f"{clone.api}/health/ready").status_code == 200
 
     told = clone.status()
     assert set(told["processes"]) == {"postgres", "redis", "kafka", "api", "consumer", "worker", "scheduler"}
@@ -119,7 +119,7 @@ def test_up_again_and_again(clone: Clone) -> None:
 
     kill(told["processes"]["kafka"]["pid"])  # with its port goes its address: everybody who knew it starts anew
     until(lambda: clone.broker() != told["kafka_broker"], 30)
-    until(lambda: listens(clone) and httpx.get(f"{clone.api}/health/ready").status_code == 200, 60)
+    until(lambda: listens(clone) and httpx2.get(f"{clone.api}/health/ready").status_code == 200, 60)
     assert clone.status()["processes"]["kafka"]["restarts"] == 1
     assert "kafka was killed by SIGKILL; it is started again in 0.5 s" in clone.said()
 

@@ -12,20 +12,21 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 from redis import Redis
 from sqlalchemy import Engine
 
 from fcgraph import db, job_runs, queue
+from fcgraph.embedded import ports
 from fcgraph.errors import Unavailable
 from fcgraph.files import Files
 from tests.faults.conftest import Tell
 from tests.faults.imports import RESUME_SECONDS_MAX, Imports, new_file
 from tests.faults.proxy import Proxy
 from tests.faults.run import times
-from tests.jobs.processes import Environment, children, free_port, redis_at
+from tests.jobs.processes import Environment, children, redis_at
 from tests.waiting import until
 
 READY_SECONDS = 30
@@ -78,7 +79,7 @@ def test_a_redis_that_is_emptied_or_comes_back_empty(
     jobs: Environment, imports: Imports, engine: Engine, tmp_path: Path, rnd: Random, tell: Tell
 ) -> None:
     tell("emptied", 2 * times(20))
-    port = free_port()
+    port = ports.free()
     url = f"redis://127.0.0.1:{port}/0"
     jobs.settings["REDIS_URL"] = url
     jobs.start("-m", "workers.scheduler")
@@ -141,12 +142,12 @@ def test_the_api_killed_between_storing_an_import_recording_it_and_enqueueing_it
 ) -> None:
     content = new_file()
     for moment, recorded in (("import-stored", 0), ("import-recorded", 1)):
-        port = free_port()
+        port = ports.free()
         api = jobs.start(
             "-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port), FCGRAPH_FAILPOINT=f"{moment}=kill"
         )
         until(lambda p=port: answers(p), READY_SECONDS)  # type: ignore[misc]
-        with pytest.raises(httpx.TransportError):
+        with pytest.raises(httpx2.TransportError):
             upload(port, content)
         assert api.wait(READY_SECONDS) == -signal.SIGKILL
         with db.read(engine) as connection:
@@ -166,7 +167,7 @@ def test_the_api_killed_between_storing_an_import_recording_it_and_enqueueing_it
 
 def start_api(jobs: Environment, failpoint: str = "") -> tuple[subprocess.Popen[bytes], int]:
     """An API that answers, and its port."""
-    port = free_port()
+    port = ports.free()
     api = jobs.start("-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port), FCGRAPH_FAILPOINT=failpoint)
     until(lambda: answers(port), READY_SECONDS)
     return api, port
@@ -175,8 +176,8 @@ def start_api(jobs: Environment, failpoint: str = "") -> tuple[subprocess.Popen[
 def answers(port: int) -> bool:
     """Whether the API on this port is there."""
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
-    except httpx.TransportError:
+        return httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200
+    except httpx2.TransportError:
         return False
 
 
@@ -185,4 +186,4 @@ def upload(port: int, content: bytes) -> Any:
     operations = {"query": IMPORT, "variables": {"input": {"source": {"upload": None}}}}
     form = {"operations": json.dumps(operations), "map": json.dumps({"0": ["variables.input.source.upload"]})}
     url, headers = f"http://127.0.0.1:{port}/graphql", {"GraphQL-Require-Preflight": "1"}
-    return httpx.post(url, data=form, files={"0": ("f.csv", content)}, headers=headers, timeout=READY_SECONDS).json()
+    return httpx2.post(url, data=form, files={"0": ("f.csv", content)}, headers=headers, timeout=READY_SECONDS).json()

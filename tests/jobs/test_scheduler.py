@@ -12,8 +12,9 @@ from rq import Queue
 from rq.job import Job
 
 from fcgraph import queue, reports
+from fcgraph.embedded import ports
 from fcgraph.settings import Settings
-from tests.jobs.processes import Environment, free_port, redis_at, stop
+from tests.jobs.processes import Environment, redis_at, stop
 from tests.waiting import until
 from workers.scheduler import Scheduler, plan
 
@@ -211,7 +212,7 @@ def test_the_process_fires_by_the_reporting_zone_whatever_tz_says(
 
 
 def test_redis_away_at_the_start_and_later_is_said_and_waited_for(environment: Environment, tmp_path: Path) -> None:
-    port, log = free_port(), tmp_path / "log"
+    port, log = ports.free(), tmp_path / "log"
     url = f"redis://127.0.0.1:{port}/0"
     process = environment.start("-m", "workers.scheduler", log=log, REDIS_URL=url, SCHEDULER_INTERVAL_SECONDS="0.2")
     for time in (1, 2):

@@ -10,7 +10,8 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from fcgraph import job_runs
-from tests.jobs.processes import Environment, free_port, stop
+from fcgraph.embedded import ports
+from tests.jobs.processes import Environment, stop
 from tests.jobs.test_jobs import a_month_ago
 from tests.waiting import until
 
@@ -20,7 +21,7 @@ JOBS = {"due-reports", "sweep-imports", "sweep-reports"}
 
 def status(environment: Environment, *options: str) -> str:
     """What it prints; Kafka is the part that is away, and the rest is told all the same."""
-    done = environment.run("-m", "fcgraph", "status", *options, KAFKA_BROKER=f"127.0.0.1:{free_port()}", COLUMNS="80")
+    done = environment.run("-m", "fcgraph", "status", *options, KAFKA_BROKER=f"127.0.0.1:{ports.free()}", COLUMNS="80")
     assert done.returncode == AWAY, done.stderr
     return done.stdout
 

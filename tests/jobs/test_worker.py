@@ -14,7 +14,8 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from fcgraph import db, queue
-from tests.jobs.processes import Environment, children, free_port, redis_at, stop
+from fcgraph.embedded import ports
+from tests.jobs.processes import Environment, children, redis_at, stop
 from tests.jobs.test_jobs import accept, report_rows
 from tests.waiting import until
 
@@ -65,7 +66,7 @@ def test_the_worker_looks_around_often_enough(environment: Environment, redis_ur
 def test_redis_away_at_the_start_and_later_is_said_and_waited_for(
     environment: Environment, engine: Engine, tmp_path: Path
 ) -> None:
-    port, log = free_port(), tmp_path / "log"
+    port, log = ports.free(), tmp_path / "log"
     url = f"redis://127.0.0.1:{port}/0"
     worker = environment.start("-m", "workers.worker", log=log, REDIS_URL=url, WAITING_RETRY_SECONDS="0.2")
     until(lambda: "waiting_for_redis" in log.read_text(), seconds=20)
@@ -78,7 +79,7 @@ def test_redis_away_at_the_start_and_later_is_said_and_waited_for(
 
 def test_a_stop_while_waiting_for_redis_is_obeyed(environment: Environment, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    worker = environment.start("-m", "workers.worker", log=log, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    worker = environment.start("-m", "workers.worker", log=log, REDIS_URL=f"redis://127.0.0.1:{ports.free()}/0")
     until(lambda: "waiting_for_redis" in log.read_text(), seconds=20)
     assert stop(worker) == 0
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
+import httpx2
 import psutil
 from rich.console import Console
 from rich.table import Table
@@ -143,7 +143,7 @@ def same_number_of_rows(ours: str, theirs: str, bare: str, name: str) -> None:
         (theirs, queries.theirs(queries.THEIRS[name])[0]),
         (f"{bare}/{name}", queries.bare()[0]),
     ):
-        answer = httpx.post(url, content=body, headers={"Content-Type": "application/json"}).text
+        answer = httpx2.post(url, content=body, headers={"Content-Type": "application/json"}).text
         counts.add(answer.count('"currency"') + answer.count('"createdAt"'))
     if len(counts) != 1 or 0 in counts:
         raise SystemExit(f"{name}: the answers differ: {counts} rows")
@@ -192,7 +192,7 @@ def deep_page(ours: str, rounds: int, seconds: int) -> None:
     page = """query($id: UUID!, $after: String) { user(userId: $id) { payments(first: 100, after: $after) {
       nodes { transactionId amount } pageInfo { endCursor } } } }"""
     after = None
-    with httpx.Client() as client:
+    with httpx2.Client() as client:
         for _ in range(DEPTH // 100):
             (body,) = queries.body(page, id=queries.HEAVY_USER, after=after)
             answer = client.post(ours, content=body, headers={"Content-Type": "application/json"}).json()

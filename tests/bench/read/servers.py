@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from fcgraph.embedded import ports
 from tests import services
@@ -68,6 +68,6 @@ def _running(command: list[str], folder: Path, environment: dict[str, str], url:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5).status_code < 500
-    except httpx.TransportError:
+        return httpx2.get(url, timeout=5).status_code < 500
+    except httpx2.TransportError:
         return False
