@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
+import httpx2
 
 CONNECTIONS = 8
 TIMEOUT_SECONDS = 30
@@ -71,7 +71,7 @@ def run(url: str, bodies: list[str], seconds: int, connections: int = CONNECTION
 def ask(url: str, bodies: list[str]) -> None:
     """One request, answered."""
     headers = {"Content-Type": "application/json"}
-    httpx.post(url, content=bodies[0], headers=headers, timeout=TIMEOUT_SECONDS).raise_for_status()
+    httpx2.post(url, content=bodies[0], headers=headers, timeout=TIMEOUT_SECONDS).raise_for_status()
 
 
 def _found(pattern: str, text: str) -> str:
