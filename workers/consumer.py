@@ -105,6 +105,8 @@ class Consumer(Application):
             self._consumer._broker_available()  # type: ignore[no-untyped-call]  # Quix's own
             if len(messages) < self._read_max:
                 self._processing_context.commit_checkpoint(force=True)
+        else:
+            self._sink.check_topic()
 
     def _on_assign(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         if self._stop.is_set():  # the signal came while the application was being set up

@@ -58,6 +58,7 @@ class IntakeSink(BaseSink):
         self._identity: TopicIdentity | None = None
         self._topic_ref = 0
         self._checked_at = 0.0
+        self._is_owed_check = False  # a flush left it out, so soon after the one before; nothing more may come
         self._begin()
 
     def _begin(self) -> None:
@@ -77,6 +78,7 @@ class IntakeSink(BaseSink):
         with self._lock:
             self._identity = self._identify()
             self._checked_at = time.monotonic()
+            self._is_owed_check = False
             with db.write(self._engine) as connection:
                 self._topic_ref = intake.topic_ref(connection, *self._identity)
                 found = connection.execute(
@@ -140,6 +142,12 @@ class IntakeSink(BaseSink):
             self._say_settled(time.monotonic() - started_at)
             self._begin()
 
+    def check_topic(self) -> None:
+        """While nothing comes: make up for the check that the last flush left out. Raises TopicMadeAnew."""
+        with self._lock:
+            if self._is_owed_check:
+                self._check_topic()
+
     def discard(self) -> None:
         """Forget what was gathered: its partitions are no longer ours."""
         with self._lock:
@@ -167,11 +175,13 @@ class IntakeSink(BaseSink):
     def _check_topic(self) -> None:
         """A topic deleted and made anew causes no rebalance, and reading goes on in it where the old one was left."""
         if time.monotonic() - self._checked_at < self._check_seconds:
+            self._is_owed_check = True
             return
         identity = self._identify()
         if identity != self._identity:
             raise TopicMadeAnew(f"topic id {identity.topic_id}")
         self._checked_at = time.monotonic()
+        self._is_owed_check = False
 
     def _say_settled(self, seconds: float) -> None:
         if self._kept:

@@ -61,10 +61,11 @@ def test_an_offset_without_an_account_in_postgresql_skips_nothing(
     until(lambda: payments(engine) == 40, READY_SECONDS)
 
 
+@pytest.mark.parametrize("check_seconds", ["0.001", "2"])  # found with the next messages, or while nothing comes
 def test_a_topic_made_anew_is_a_new_account_and_is_read_from_its_beginning(
-    start_consumer: StartConsumer, topic: Topic, engine: Engine, apache_kafka: object
+    start_consumer: StartConsumer, topic: Topic, engine: Engine, apache_kafka: object, check_seconds: str
 ) -> None:
-    consumer = start_consumer()
+    consumer = start_consumer(KAFKA_TOPIC_CHECK_SECONDS=check_seconds)
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     topic.send(value(n) for n in range(1, 101))
     until(topic.is_read, READY_SECONDS)
