@@ -8,6 +8,9 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
+# Test processes at once; each starts a PostgreSQL, a Redis and a Kafka of its own.
+TEST_PROCESSES ?= 2
+
 .PHONY: up test soak lint playground schema bench bench-growth bench-report bench-read bench-fuzz check-python
 
 PLAYGROUND := fcgraph/api/playground
@@ -19,7 +22,7 @@ up: $(INSTALLED)
 	@exec $(BIN)/python -m fcgraph up
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 # The fault suite at its full length, on Apache Kafka: half an hour and more, with a table of the cases at the end.
 # A case that fails is told with its seed; FCGRAPH_FAULTS_SEED=… makes the same choices again.

@@ -9,6 +9,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -28,24 +29,45 @@ for name in set(os.environ) - set(CLEAN):
 
 kafka_choice = pytest.StashKey[embedded_kafka.Choice]()
 needs_apache = pytest.StashKey[list[str]]()
+told = pytest.StashKey[list[str]]()  # lines about Kafka, from each test process
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[needs_apache] = []
+    config.stash[told] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Note what there is to tell about Kafka; one of several processes hands it to the one that prints."""
+    config = session.config
+    config.stash[told].extend(kafka_lines(config))
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["kafka"] = config.stash[told]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of several processes has ended; what it has to tell is kept."""
+    node.config.stash[told].extend(getattr(node, "workeroutput", {}).get("kafka", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say which Kafka the tests ran on and, when it was the in-process broker, what it left untested."""
-    choice = config.stash.get(kafka_choice, None)
     terminalreporter.section("Kafka")
+    lines = config.stash[told] or ["no test needed it"]
+    for line in dict.fromkeys(lines):
+        terminalreporter.line(line)
+
+
+def kafka_lines(config: pytest.Config) -> list[str]:
+    """What there is to tell about the Kafka of this process's tests."""
+    choice = config.stash.get(kafka_choice, None)
     if choice is None:
-        terminalreporter.line("no test needed it")
-        return
-    terminalreporter.line(choice.line)
-    if choice.kind == "in-process":
-        terminalreporter.line("NOT TESTED: " + "; ".join(embedded_kafka.IN_PROCESS_LACKS))
-        for test in config.stash[needs_apache]:
-            terminalreporter.line(f"NOT RUN: {test}")
+        return []
+    if choice.kind == "apache":
+        return [choice.line]
+    lacks = "NOT TESTED: " + "; ".join(embedded_kafka.IN_PROCESS_LACKS)
+    return [choice.line, lacks, *(f"NOT RUN: {test}" for test in config.stash[needs_apache])]
 
 
 @pytest.fixture(scope="session")
