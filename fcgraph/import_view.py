@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from sqlalchemy import Engine
@@ -154,7 +155,7 @@ def show(console: Console, done: Ended, api_url: str | None) -> None:
         console.print("These bytes were imported before; this is that import. --reimport runs them again.")
     if done.dry_run:
         console.print("A dry run: the verdicts are the real ones, no payment was written.")
-    console.print(f"{done.file_name}: [bold]{done.state}[/]")
+    console.print(f"{escape(done.file_name)}: [bold]{done.state}[/]", soft_wrap=True)
     table = Table("outcome")
     table.add_column("rows", justify="right")
     for name, count in done.counts.items():
@@ -165,7 +166,7 @@ def show(console: Console, done: Ended, api_url: str | None) -> None:
             f"{total['currency']}: {total['accepted']} in rows that passed, {total['rejected']} in rejected ones"
         )
     if done.failure:
-        console.print(f"[red]{done.failure}[/]")
+        console.print(done.failure, style="red", markup=False, soft_wrap=True)
     console.print(f"import {done.import_id}")
     if api_url and done.counts["rejected"] + done.counts["conflict"]:
         console.print("what was not taken, to correct and send again:")

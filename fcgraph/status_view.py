@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import DBAPIError
@@ -105,7 +106,7 @@ def show(console: Console, stack: Stack, work: Work, time_zone: str) -> None:
             processes.add_row(name, process["state"], str(process["pid"]), str(process["restarts"]))
         console.print(processes)
     for part, reason in work.away.items():
-        console.print(f"[red]{part} is away:[/] {reason}")
+        console.print(f"[red]{part} is away:[/] {escape(reason)}", soft_wrap=True)
     if work.consumer_lag is not None:
         age = work.consumer_lag["oldest_unread_age_seconds"]
         per_partition = ", ".join(f"{p}: {lag}" for p, lag in work.consumer_lag["partitions"].items())

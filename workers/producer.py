@@ -129,7 +129,7 @@ def main(
     topic: Annotated[str | None, typer.Option(help="The topic; KAFKA_TOPIC without it.")] = None,
 ) -> None:
     """Send the sample messages, or the lines of a file, to Kafka."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, soft_wrap=True)  # what was given is told as it is, in one line
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         values = settings.current()
@@ -137,14 +137,14 @@ def main(
         name = topic or values.kafka_topic
         sending = send(values, file, name, rate, Progress(*columns, console=console))
     except (SettingsError, OSError) as e:
-        console.print(f"[red]{e}")
+        console.print(str(e), style="red")
         raise typer.Exit(BAD_SETTING) from None
     except KafkaException as e:
-        console.print(f"[red]Kafka at KAFKA_BROKER does not answer: {e.args[0].str()}")
+        console.print(f"Kafka at KAFKA_BROKER does not answer: {e.args[0].str()}", style="red")
         raise typer.Exit(NOT_DELIVERED) from None
     console.print(f"{sending.delivered} delivered to {name}, {sending.failed} not")
     if sending.failed:
-        console.print(f"[red]{sending.reason}")
+        console.print(sending.reason, style="red")
         raise typer.Exit(NOT_DELIVERED)
 
 

@@ -98,5 +98,6 @@ def test_kafka_away_and_a_file_that_is_not_there(settings: Settings, tmp_path: P
     away = {"KAFKA_BROKER": "127.0.0.1:1", "KAFKA_REQUEST_TIMEOUT_SECONDS": "1"}
     code, said = run(settings, tmp_path, **away)
     assert (code, "KAFKA_BROKER" in said) == (producer.NOT_DELIVERED, True)
-    code, said = run(settings, tmp_path, "--file", str(tmp_path / "nowhere"))
-    assert (code, "nowhere" in said) == (producer.BAD_SETTING, True)
+    nowhere = tmp_path / ("a long way to [red] " * 8) / "nowhere"
+    code, said = run(settings, tmp_path, "--file", str(nowhere))
+    assert (code, str(nowhere) in said) == (producer.BAD_SETTING, True)
