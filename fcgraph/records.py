@@ -91,7 +91,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _AMOUNT = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")
 # RFC 3339 section 5.6: full-date ("T" / "t" / space) full-time; here the offset is optional, to tell its lack.
 _TIMESTAMP = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?"
     r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
 )
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -203,7 +203,7 @@ def _timestamp(present: Mapping[str, str], latest: datetime, problems: _Problems
         message = "timestamp is not an RFC 3339 date-time such as 2025-05-01T12:00:00Z"
         problems.found("timestamp", "INVALID_TIMESTAMP", message, value)
         return None
-    if match.group(8) is None and match.group(9) is None:
+    if match[4] is None and match[5] is None:
         problems.found("timestamp", "TIMESTAMP_WITHOUT_OFFSET", "timestamp has no offset such as Z or +08:00", value)
         return None
     if instant > latest:
@@ -213,25 +213,24 @@ def _timestamp(present: Mapping[str, str], latest: datetime, problems: _Problems
 
 def _instant(match: re.Match[str]) -> datetime | None:
     """The instant in UTC; None when there is no such moment. Finer than microseconds is cut off, never rounded up."""
-    microsecond = int((match.group(7) or "")[:6].ljust(6, "0"))
+    day, time, fraction, _, sign, hours, minutes = match.groups()
     try:
-        naive = datetime(
-            int(match[1]), int(match[2]), int(match[3]), int(match[4]), int(match[5]), int(match[6]), microsecond, UTC
+        naive = datetime.fromisoformat(f"{day}T{time}").replace(
+            microsecond=int(fraction[:6].ljust(6, "0")) if fraction else 0, tzinfo=UTC
         )
-        if match.group(9) is None:
+        if sign is None:
             return naive
-        hours, minutes = int(match.group(10)), int(match.group(11))
-        if hours > 23 or minutes > 59:
+        if int(hours) > 23 or int(minutes) > 59:
             return None
-        offset = timedelta(hours=hours, minutes=minutes)
-        return naive - offset if match.group(9) == "+" else naive + offset
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        return naive - offset if sign == "+" else naive + offset
     except (ValueError, OverflowError):
         return None
 
 
 def instant_text(instant: datetime) -> str:
     """The canonical text of an instant: UTC, `Z`, microseconds without trailing zeros and only where there are any."""
-    text = instant.astimezone(UTC).isoformat().removesuffix("+00:00")
+    text = (instant if instant.tzinfo is UTC else instant.astimezone(UTC)).isoformat().removesuffix("+00:00")
     return (text.rstrip("0") if instant.microsecond else text) + "Z"
 
 

@@ -51,8 +51,8 @@ def running(part: Part, log: Path) -> Iterator[Process]:
 
 
 @contextmanager
-def postgres_server(folder: Path, *, fsync: bool = False, shared_buffers: str | None = None) -> Iterator[int]:
-    """A PostgreSQL on some port, which is the value."""
+def postgres_server(folder: Path, *, fsync: bool = False, shared_buffers: str | None = "256MB") -> Iterator[int]:
+    """A PostgreSQL on some port, which is the value. `shared_buffers=None`: as much as `up` gives it."""
     port = ports.free()
     with running(
         postgres.part(folder / "postgres", port, fsync=fsync, shared_buffers=shared_buffers), folder / "postgres.log"

@@ -10,6 +10,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,11 +29,16 @@ DATABASE = "fcgraph"
 OTHER_USERS = ("postgres", "nobody", "daemon")  # PostgreSQL refuses root; the first of these that exists runs it
 ORPHAN_SECONDS = 10
 STATUS_LINE = 7  # of postmaster.pid, from 0
+MEMORY_SHARE = 4  # of the machine's memory a fourth, as PostgreSQL's manual begins ("shared_buffers")
+SHARED_BUFFERS_MAX = 8 << 30
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "shared_buffers": "256MB",
-    "max_wal_size": "4GB",
+    # After each checkpoint a page goes whole into the log when it is first written. Payments' ids are random, so that
+    # an import of a million rows writes to nearly every page of an index: the fewer checkpoints, the better.
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "15min",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
@@ -47,11 +53,14 @@ class CannotInitialise(FcgraphError):
 def part(
     folder: Path, port: int, *, fsync: bool = True, binaries: Path = BINARIES, shared_buffers: str | None = None
 ) -> Part:
-    """PostgreSQL with its data in `folder`. `fsync=False` is for data that nobody will miss: tests."""
+    """PostgreSQL with its data in `folder`. `fsync=False` is for data that nobody will miss: tests.
+
+    `shared_buffers` in PostgreSQL's own notation; without it a share of the memory there is.
+    """
     folder = folder.absolute()
     user = other_user(folder)
     options = OPTIONS | {"port": str(port)} | ({} if fsync else {"fsync": "off", "full_page_writes": "off"})
-    options |= {"shared_buffers": shared_buffers} if shared_buffers is not None else {}
+    options |= {"shared_buffers": shared_buffers or f"{shared_buffers_bytes() >> 20}MB"}
     argv = [str(binaries / "postgres"), "-D", str(folder), *(f"--{name}={value}" for name, value in options.items())]
     return Part(
         name="postgres",
@@ -63,6 +72,14 @@ def part(
         user=user,
         prepare=lambda: prepare(folder, user, binaries),
     )
+
+
+def shared_buffers_bytes() -> int:
+    """What the server may keep in memory: a share of the machine's or of its container's. It takes what it uses."""
+    memory = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):  # no container of that kind, or one without a limit ("max")
+        memory = min(memory, int(CGROUP_LIMIT.read_text()))
+    return min(memory // MEMORY_SHARE, SHARED_BUFFERS_MAX)
 
 
 def url(port: int, database: str = DATABASE) -> str:

@@ -130,7 +130,7 @@ def main() -> None:
     table = Table("round", "COPY rows/s", "consumer messages/s", "ratio", title=f"{given.messages} waiting messages")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        port = stack.enter_context(services.postgres_server(folder / "postgres", fsync=True))
+        port = stack.enter_context(services.postgres_server(folder / "postgres", fsync=True, shared_buffers=None))
         services.make_template(port)
         kafka = stack.enter_context(services.kafka_server(folder / "kafka", services.choose_kafka(Settings())))
         users = user_ids(given.users)

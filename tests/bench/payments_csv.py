@@ -10,18 +10,26 @@ from typing import NamedTuple
 
 HEADER = "transaction_id,sender_id,receiver_id,amount,currency,timestamp,status\n"
 CURRENCIES = ("USD", "EUR", "PHP")
-# One kind of bad row each: the column it spoils and the text it puts there.
-BAD_KINDS: tuple[tuple[int, str], ...] = (
-    (0, "not-a-uuid"),
-    (1, "11111111-1111-4111-8111-111111111111"),  # no known user
-    (2, ""),
-    (3, "12,5"),
-    (3, "-4.00"),
-    (3, "1.999"),
-    (4, "XXX"),
-    (5, "2025-02-30T00:00:00Z"),
-    (6, "done"),
-)
+# One kind of bad row for each problem that a row of a file can have by itself: the column and what is written there.
+BAD_KINDS: dict[str, tuple[int, str]] = {
+    "INVALID_UUID": (0, "not-a-uuid"),
+    "UNKNOWN_SENDER": (1, "11111111-1111-4111-8111-111111111111"),
+    "UNKNOWN_RECEIVER": (2, "22222222-2222-4222-8222-222222222222"),
+    "MISSING_VALUE": (2, ""),
+    "INVALID_AMOUNT": (3, '"12,5"'),
+    "NEGATIVE_AMOUNT": (3, "-4.00"),
+    "TOO_MANY_DECIMALS": (3, "1.999"),
+    "AMOUNT_TOO_LARGE": (3, "99999999999999999999"),
+    "INVALID_CURRENCY": (4, "US$"),
+    "UNKNOWN_CURRENCY": (4, "XXX"),
+    "INVALID_TIMESTAMP": (5, "2025-02-30T00:00:00Z"),
+    "TIMESTAMP_WITHOUT_OFFSET": (5, "2025-02-03T00:00:00"),
+    "TIMESTAMP_IN_FUTURE": (5, "9025-02-03T00:00:00Z"),
+    "INVALID_STATUS": (6, "done"),
+    "EXTRA_VALUES": (6, "completed,more"),
+    "INVALID_ENCODING": (6, "completed\udcff"),  # the byte FF
+    "INVALID_CSV": (6, '"completed"x'),
+}
 
 
 class Made(NamedTuple):
@@ -66,13 +74,13 @@ def make_dirty(folder: Path, rows: int, users: list[str], seed: str = "dirty") -
     known = [next(made) for _ in range(stored)]
     lines = [",".join(row) for row in fresh + known]
     lines += [",".join(row) for row in rnd.sample(fresh, duplicates)]
-    for column, text in BAD_KINDS:
+    for column, text in BAD_KINDS.values():
         for _ in range(bad):
             row = next(made)
             row[column] = text
-            lines.append(",".join(f'"{v}"' if "," in v else v for v in row))
+            lines.append(",".join(row))
     rnd.shuffle(lines)
     dirty, stored_file = folder / "dirty.csv", folder / "stored.csv"
-    dirty.write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
+    dirty.write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
     stored_file.write_text(HEADER + "\n".join(",".join(row) for row in known) + "\n", encoding="utf-8")
     return Made(dirty, stored_file, fresh, rows)

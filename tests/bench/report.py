@@ -127,7 +127,10 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=50_000)
     asked = parser.parse_args()
     console = Console()
-    with tempfile.TemporaryDirectory() as name, services.postgres_server(Path(name), fsync=True) as port:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        services.postgres_server(Path(name), fsync=True, shared_buffers=None) as port,
+    ):
         services.make_template(port)
         database_url = postgres.url(port, services.TEMPLATE)
         engine = db.make_engine(database_url, name="bench")

@@ -186,7 +186,7 @@ def test_writers_with_the_same_ids_at_once_get_in_nobodys_way(doors: Doors, roun
 
 def test_references_hold_for_every_door(doors: Doors) -> None:
     """Also for somebody with a psql: no payment without its users, currency and batch; users are never deleted."""
-    doors.import_rows([row(1)])
+    doors.import_rows([row(1), row(3, status="done")])
     doors.send([message(2, 0)])
     insert = (
         "INSERT INTO transactions (transaction_id, sender_id, receiver_id, timestamp, batch_id, source_position,"
@@ -194,6 +194,10 @@ def test_references_hold_for_every_door(doors: Doors) -> None:
         " batch_id, 1, false, amount, currency, status FROM transactions"
     )
     stranger = "'99999999-9999-4999-8999-999999999999'"
+    keep = (
+        "INSERT INTO intake_records (outcome, kind, import_id, topic_ref, position, raw)"
+        " VALUES ('REJECTED', 'SEED', {}, {}, 1, '')"
+    )
     refused = [
         insert.replace("SELECT gen_random_uuid(), sender_id", f"SELECT gen_random_uuid(), {stranger}::uuid"),
         insert.replace(" amount, currency, status FROM", " amount, 'XXX', status FROM"),
@@ -204,6 +208,13 @@ def test_references_hold_for_every_door(doors: Doors) -> None:
         f"UPDATE users SET user_id = gen_random_uuid() WHERE user_id = '{USER.format(7)}'",
         "DELETE FROM currency",
         "UPDATE currency SET code = 'ZZZ' WHERE code = 'EUR'",
+        "DELETE FROM imports",
+        "UPDATE imports SET import_id = gen_random_uuid()",
+        "TRUNCATE imports CASCADE",
+        "DELETE FROM kafka_topics",
+        keep.format(stranger, "NULL"),
+        keep.format("NULL", "999999"),
+        f"UPDATE intake_records SET import_id = {stranger}::uuid",
         "DELETE FROM transactions",
         "TRUNCATE transactions CASCADE",
         "UPDATE intake_batches SET read_count = read_count + 1",
@@ -218,4 +229,5 @@ def test_references_hold_for_every_door(doors: Doors) -> None:
     assert doors.payments() == before
     with db.write(doors.engine) as connection:
         connection.execute(sa.text(insert))
+        connection.execute(sa.text(keep.format("NULL", "NULL")))
     assert len(doors.payments()) == 2 * len(before)

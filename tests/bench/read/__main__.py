@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 import httpx2
-import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -83,11 +82,9 @@ def database(database_url: str | None) -> Iterator[str]:
     if database_url is not None:
         yield database_url
         return
-    # A quarter of the memory, as PostgreSQL's manual begins.
-    buffers = f"{psutil.virtual_memory().total // 4 // 2**20}MB"
     with (
         tempfile.TemporaryDirectory(prefix="fcgraph-bench-") as folder,
-        services.postgres_server(Path(folder), shared_buffers=buffers) as port,
+        services.postgres_server(Path(folder), shared_buffers=None) as port,
     ):
         services.make_template(port)
         services.copy_template(port, "bench_read")
