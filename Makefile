@@ -45,7 +45,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench.csv_intake
 	$(BIN)/python -m tests.bench.kafka_intake
 
-# Ten million rows, one million after the other, and the memory of importing a file of 1 GB.
+# Ten million rows, one million after the other, then COPY likewise; and the memory of importing a file of 1 GB.
 bench-growth: $(INSTALLED)
 	$(BIN)/python -m tests.bench.csv_intake --rounds 0 --growth 10 --gigabyte
 

@@ -11,7 +11,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 from strawberry.types.execution import ExecutionResult, StreamExecutionResult
 
-from fcgraph.api import answers
+from fcgraph.api import answers, arguments
 from fcgraph.api.documents import Documents
 from fcgraph.api.mutation import Mutation
 from fcgraph.api.query import Query
@@ -68,6 +68,7 @@ def make(settings: Settings) -> tuple[FcgraphSchema, Documents]:
         ),
     )
     _leave_out_nulls(schema._schema)
+    arguments.describe(schema._schema)
     documents.serve(schema._schema)
     return schema, documents
 

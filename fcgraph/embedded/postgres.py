@@ -31,13 +31,14 @@ ORPHAN_SECONDS = 10
 STATUS_LINE = 7  # of postmaster.pid, from 0
 MEMORY_SHARE = 4  # of the machine's memory a fourth, as PostgreSQL's manual begins ("shared_buffers")
 SHARED_BUFFERS_MAX = 8 << 30
+# After each checkpoint a page goes whole into the log when it is first written. Payments' ids are random, so that an
+# import of a million rows writes to nearly every page of an index: the fewer checkpoints, the better.
+ROOM_SHARE = 4  # of the room on the disk the log may have a fourth,
+WAL_MIN, WAL_MAX = 1 << 30, 16 << 30  # within these bounds
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    # After each checkpoint a page goes whole into the log when it is first written. Payments' ids are random, so that
-    # an import of a million rows writes to nearly every page of an index: the fewer checkpoints, the better.
-    "max_wal_size": "8GB",
     "checkpoint_timeout": "15min",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -60,7 +61,8 @@ def part(
     folder = folder.absolute()
     user = other_user(folder)
     options = OPTIONS | {"port": str(port)} | ({} if fsync else {"fsync": "off", "full_page_writes": "off"})
-    options |= {"shared_buffers": shared_buffers or f"{shared_buffers_bytes() >> 20}MB"}
+    options["shared_buffers"] = shared_buffers or f"{shared_buffers_bytes() >> 20}MB"
+    options["max_wal_size"] = f"{wal_bytes(folder) >> 20}MB"
     argv = [str(binaries / "postgres"), "-D", str(folder), *(f"--{name}={value}" for name, value in options.items())]
     return Part(
         name="postgres",
@@ -80,6 +82,12 @@ def shared_buffers_bytes() -> int:
     with suppress(OSError, ValueError):  # no container of that kind, or one without a limit ("max")
         memory = min(memory, int(CGROUP_LIMIT.read_text()))
     return min(memory // MEMORY_SHARE, SHARED_BUFFERS_MAX)
+
+
+def wal_bytes(folder: Path) -> int:
+    """How much log may gather before a checkpoint, by the room there is where the data is."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return max(WAL_MIN, min(WAL_MAX, shutil.disk_usage(there).free // ROOM_SHARE))
 
 
 def url(port: int, database: str = DATABASE) -> str:

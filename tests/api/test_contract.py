@@ -118,10 +118,14 @@ def test_everything_is_described() -> None:
         if not found.description and name not in ("Query", "Mutation", "Subscription"):
             undescribed.append(name)
         inside = getattr(found, "fields", None) or getattr(found, "values", {})
-        undescribed += [f"{name}.{member}" for member, definition in inside.items() if not definition.description]
+        for member, definition in inside.items():
+            if not definition.description:
+                undescribed.append(f"{name}.{member}")
+            arguments = getattr(definition, "args", {})
+            undescribed += [f"{name}.{member}({a})" for a, given in arguments.items() if not given.description]
     assert undescribed == []
 
 
 def test_types_print_as_they_are_built() -> None:
     schema = build_schema(sdl())
-    assert "reportFile(period: Month!" in print_type(schema.type_map["Query"])
+    assert "    period: Month!" in print_type(schema.type_map["Query"])

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,19 @@ from fcgraph.embedded import postgres
 from fcgraph.files import Files
 from fcgraph.settings import Settings
 from tests import services
-from tests.bench.kafka_intake import DATABASE, add_users, copy_seconds, make_database
+from tests.bench.kafka_intake import (
+    DATABASE,
+    add_users,
+    copy_plain_seconds,
+    copy_seconds,
+    make_database,
+    make_plain,
+)
 from tests.bench.payments_csv import HEADER, make_dirty, payments, user_ids
 
 END_SECONDS = 3600
 READ_BYTES = 1 << 20
+MILLION = 1_000_000
 WATCH_SECONDS = 0.5  # looking costs processor time, which the import could use; what is looked for is a peak anyway
 
 
@@ -83,8 +92,9 @@ class Stack:
     def _watch(self, pid: int, ended: threading.Event) -> None:
         """Keep the largest peak of resident memory that the job's own process has reached."""
         while not ended.wait(WATCH_SECONDS):
-            for child in psutil.Process(pid).children():
-                self.peak_bytes = max(self.peak_bytes, peak_of(child.pid))
+            with suppress(psutil.NoSuchProcess):  # the worker has just ended
+                for child in psutil.Process(pid).children():
+                    self.peak_bytes = max(self.peak_bytes, peak_of(child.pid))
 
 
 def peak_of(pid: int) -> int:
@@ -132,21 +142,26 @@ def counts(row: Any) -> str:
 
 
 def growth(port: int, redis_url: str, folder: Path, given: argparse.Namespace, console: Console) -> None:
-    """One million clean rows after the other into the same table."""
-    engine = make_database(port)
+    """One million clean rows after the other into the same table; then the LIMIT likewise."""
     users = user_ids(given.users)
-    add_users(engine, users)
-    stack = Stack(settings_of(port, redis_url, folder), engine)
-    rates: list[float] = []
-    for n in range(given.growth):
-        file = folder / "million.csv"
+    file = folder / "million.csv"
+
+    def import_seconds(engine: Engine, rows: Iterable[list[str]]) -> float:
         with file.open("w", encoding="utf-8") as out:
             out.write(HEADER)
-            out.writelines(",".join(row) + "\n" for row in islice(payments(f"growth {n}", users), 1_000_000))
-        row = stack.run(file)
-        rates.append(row.read_count / row.seconds)
-        console.print(f"million {n + 1}: {rates[-1]:,.0f} rows/s, {rates[-1] / rates[0]:.2f} of the first")
-    engine.dispose()
+            out.writelines(",".join(row) + "\n" for row in rows)
+        return float(Stack(settings_of(port, redis_url, folder), engine).run(file).seconds)
+
+    for name, seconds in (("import", import_seconds), ("COPY", copy_plain_seconds)):
+        engine = make_database(port)
+        add_users(engine, users)
+        make_plain(engine)
+        first = 0.0
+        for n in range(given.growth):
+            rate = MILLION / seconds(engine, islice(payments(f"growth {n}", users), MILLION))
+            first = first or rate
+            console.print(f"{name}, million {n + 1}: {rate:,.0f} rows/s, {rate / first:.2f} of the first")
+        engine.dispose()
 
 
 def gigabyte(port: int, redis_url: str, folder: Path, given: argparse.Namespace, console: Console) -> None:

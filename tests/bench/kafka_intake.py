@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import datetime
 from itertools import islice
@@ -56,19 +57,29 @@ def add_users(engine: Engine, users: list[str]) -> None:
         )
 
 
-def copy_seconds(engine: Engine, rows: list[list[str]]) -> float:
-    """The LIMIT: COPY over one connection into the same table with its indexes and plain foreign keys."""
+def make_plain(engine: Engine) -> None:
+    """The LIMIT's table: the same with its indexes and plain foreign keys."""
     with db.write(engine) as connection:
         connection.execute(sa.text("CREATE TABLE plain (LIKE transactions INCLUDING ALL)"))
         for column, target in (("sender_id", "users"), ("receiver_id", "users"), ("currency", "currency")):
             connection.execute(sa.text(f"ALTER TABLE plain ADD FOREIGN KEY ({column}) REFERENCES {target}"))
+
+
+def copy_plain_seconds(engine: Engine, rows: Iterable[list[str]]) -> float:
+    """COPY of the rows into the LIMIT's table over one connection."""
     lines = "".join(f"{','.join(row)},0,{n},f,,1\n" for n, row in enumerate(rows))
     began = time.perf_counter()
     with db.write(engine) as connection:
         cursor = connection.connection.cursor()
         columns = ", ".join(TEXT_COLUMNS)
         cursor.copy_expert(f"COPY plain ({columns}) FROM STDIN WITH (FORMAT csv)", io.StringIO(lines))
-    seconds = time.perf_counter() - began
+    return time.perf_counter() - began
+
+
+def copy_seconds(engine: Engine, rows: list[list[str]]) -> float:
+    """The LIMIT."""
+    make_plain(engine)
+    seconds = copy_plain_seconds(engine, rows)
     with db.write(engine) as connection:
         connection.execute(sa.text("DROP TABLE plain"))
     return seconds

@@ -52,6 +52,33 @@ def test_it_is_postgresql_18_with_checksums_fsync_and_utc(folder: Path) -> None:
     assert server.exit_code == 0
 
 
+def test_its_memory_is_a_share_of_what_there_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory = psutil.virtual_memory().total
+    container = tmp_path / "memory.max"
+    monkeypatch.setattr(postgres, "CGROUP_LIMIT", container)
+    assert postgres.shared_buffers_bytes() == min(memory // 4, postgres.SHARED_BUFFERS_MAX)
+    container.write_text("max\n")
+    assert postgres.shared_buffers_bytes() == min(memory // 4, postgres.SHARED_BUFFERS_MAX)
+    container.write_text(f"{1 << 30}\n")
+    assert postgres.shared_buffers_bytes() == 1 << 28
+    assert postgres.WAL_MIN <= postgres.wal_bytes(folder / "not" / "there") <= postgres.WAL_MAX
+    port = ports.free()
+    server = start(folder, port)
+    try:
+        assert ask(port, "SHOW shared_buffers") == "256MB"
+        assert ask(port, "SELECT setting FROM pg_settings WHERE name = 'max_wal_size'") == told_wal(server)
+    finally:
+        server.stop()
+
+
+def told_wal(server: Process) -> str:
+    """What the server was told of `max_wal_size`, in MB."""
+    (given,) = [a for a in server.part.argv if a.startswith("--max_wal_size=")]
+    return given.removeprefix("--max_wal_size=").removesuffix("MB")
+
+
 def test_waiting_for_it_leaves_nothing_alarming_in_its_log(folder: Path) -> None:
     lines: list[str] = []
     server = Process(postgres.part(folder, ports.free()), lambda _, line: lines.append(line))

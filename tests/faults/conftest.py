@@ -17,8 +17,9 @@ from tests.faults.imports import Imports
 from tests.faults.proxy import Proxy
 from tests.faults.run import SEED_NAME, SOAK, make_seed
 from tests.faults.traffic import Traffic
+from tests.jobs.conftest import environment as environment  # the same fixtures as the parts' own tests
 from tests.jobs.processes import Environment
-from tests.workers.conftest import start_consumer as start_consumer  # the same fixtures as the consumer's own tests
+from tests.workers.conftest import start_consumer as start_consumer
 from tests.workers.conftest import topic as topic
 
 StartTraffic = Callable[..., Traffic]
@@ -72,24 +73,16 @@ def start_traffic(settings: Settings, tmp_path: Path, rnd: Random) -> Iterator[S
 
 
 @pytest.fixture
-def jobs(database_url: str, tmp_path: Path, redis_url: str) -> Iterator[Environment]:
+def jobs(environment: Environment) -> Environment:
     """Worker and scheduler, once started: small chunks, so that there is much to interrupt; nobody waits for long."""
-    made = Environment(
-        {
-            "DATABASE_URL": database_url,
-            "REDIS_URL": redis_url,
-            "REPORTS_DIR": str(tmp_path / "reports"),
-            "UPLOADS_DIR": str(tmp_path / "uploads"),
-            "DATA_DIR": str(tmp_path / "data"),
-            "CSV_CHUNK_BYTES": "1024",
-            "IMPORT_LEASE_SECONDS": "2",
-            "IMPORT_RESUME_SECONDS": "1",
-            "SCHEDULER_INTERVAL_SECONDS": "0.5",
-            "WAITING_RETRY_SECONDS": "0.2",
-        }
+    environment.settings.update(
+        CSV_CHUNK_BYTES="1024",
+        IMPORT_LEASE_SECONDS="2",
+        IMPORT_RESUME_SECONDS="1",
+        SCHEDULER_INTERVAL_SECONDS="0.5",
+        WAITING_RETRY_SECONDS="0.2",
     )
-    yield made
-    made.end()
+    return environment
 
 
 @pytest.fixture

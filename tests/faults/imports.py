@@ -9,22 +9,21 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from fcgraph import csv_imports, db
-from fcgraph.files import Files
+from fcgraph import db
+from tests.jobs.uploads import accept
 
 ROWS = 400
 RESUME_SECONDS_MAX = 60
-HEADER = "transaction_id,sender_id,receiver_id,amount,currency,timestamp,status\n"
 
 
-def new_file() -> bytes:
-    """A file whose payments are in no other."""
+def new_lines() -> bytes:
+    """Rows whose payments are in no other file."""
     lines = (
         f"{uuid4()},00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002,"
         f"1.00,USD,2025-05-10T08:15:00Z,completed\n"
         for _ in range(ROWS)
     )
-    return (HEADER + "".join(lines)).encode()
+    return "".join(lines).encode()
 
 
 class Imports:
@@ -32,25 +31,13 @@ class Imports:
 
     def __init__(self, engine: Engine, uploads: Path) -> None:
         self.engine = engine
-        self.files = Files(uploads)
+        self.uploads = uploads
         self.accepted: list[UUID] = []
 
-    def accept(self, content: bytes | None = None) -> UUID:
-        """Take a file in, as the API does; one with rows of its own unless it is given."""
-        accepted = csv_imports.accept(
-            self.engine,
-            self.files,
-            [content or new_file()],
-            file_name="payments.csv",
-            dry_run=False,
-            mode="VALID_ROWS",
-            expected=None,
-            reimport=False,
-            correlation_id="test",
-            upload_max_bytes=10**7,
-        )
-        self.accepted.append(accepted.import_id)
-        return accepted.import_id
+    def accept(self, lines: bytes | None = None) -> UUID:
+        """Take a file of these lines in, or one with rows of its own."""
+        self.accepted.append(accept(self.engine, self.uploads, lines or new_lines()))
+        return self.accepted[-1]
 
     def row(self, import_id: UUID) -> Any:
         with db.read(self.engine) as connection:

@@ -23,10 +23,11 @@ from fcgraph.embedded import ports
 from fcgraph.errors import Unavailable
 from fcgraph.files import Files
 from tests.faults.conftest import Tell
-from tests.faults.imports import RESUME_SECONDS_MAX, Imports, new_file
+from tests.faults.imports import RESUME_SECONDS_MAX, Imports, new_lines
 from tests.faults.proxy import Proxy
 from tests.faults.run import times
 from tests.jobs.processes import Environment, children, redis_at
+from tests.jobs.uploads import HEADER
 from tests.waiting import until
 
 READY_SECONDS = 30
@@ -140,7 +141,7 @@ def test_connections_to_redis_cut_stalled_and_answers_lost(
 def test_the_api_killed_between_storing_an_import_recording_it_and_enqueueing_it(
     jobs: Environment, imports: Imports, engine: Engine, redis_url: str, tmp_path: Path
 ) -> None:
-    content = new_file()
+    content = HEADER + new_lines()
     for moment, recorded in (("import-stored", 0), ("import-recorded", 1)):
         port = ports.free()
         api = jobs.start(

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from fcgraph import db, queue
+from fcgraph.records import COLUMNS
 from tests.faults.conftest import Tell
-from tests.faults.imports import HEADER, RESUME_SECONDS_MAX, Imports
+from tests.faults.imports import RESUME_SECONDS_MAX, Imports
 from tests.faults.run import times
 from tests.jobs.processes import Environment
 from tests.waiting import until
@@ -28,7 +29,7 @@ Message = dict[str, Any]
 
 
 def line(message: Message) -> str:
-    return ",".join(str(message[column]) for column in HEADER.strip().split(",")) + "\n"
+    return ",".join(str(message[column]) for column in COLUMNS) + "\n"
 
 
 def test_two_imports_and_the_stream_write_the_same_ids(
@@ -56,7 +57,7 @@ def test_two_imports_and_the_stream_write_the_same_ids(
         messages = [payment(number * IDS + n + 1, status=rnd.choice(FINAL)) for n in range(IDS)]
         final |= {UUID(str(m["transaction_id"])): str(m["status"]) for m in messages}
         files = [shuffled(messages, rnd, some_pending=True) for _ in range(2)]
-        ids = [imports.accept("".join([HEADER, *map(line, rows)]).encode()) for rows in files]
+        ids = [imports.accept("".join(map(line, rows)).encode()) for rows in files]
         before = account(engine, topic.name)
         for import_id in ids:
             queue.enqueue_import(redis_url, import_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -12,13 +11,12 @@ from redis import Redis
 from rq import Queue
 from sqlalchemy import Engine
 
-from fcgraph import csv_imports, db, job_runs, reports
+from fcgraph import db, job_runs, reports
 from fcgraph.files import Files
 from fcgraph.reports.period import period_at
 from tests.jobs.processes import Environment
+from tests.jobs.uploads import accept
 from tests.reports.stored import Paid, store
-
-HEADER = b"transaction_id,sender_id,receiver_id,amount,currency,timestamp,status\n"
 
 
 def run(environment: Environment, job: str, **changes: str) -> int:
@@ -37,21 +35,6 @@ def report_rows(engine: Engine) -> list[tuple[str, int]]:
 
 def waiting(redis_url: str) -> list[str]:
     return list(Queue("default", connection=Redis.from_url(redis_url)).job_ids)
-
-
-def accept(engine: Engine, uploads: Path, lines: bytes) -> UUID:
-    return csv_imports.accept(
-        engine,
-        Files(uploads),
-        [HEADER, lines],
-        file_name="payments.csv",
-        dry_run=False,
-        mode="VALID_ROWS",
-        expected=None,
-        reimport=False,
-        correlation_id="test",
-        upload_max_bytes=10**7,
-    ).import_id
 
 
 def a_month_ago(months: int = 1) -> str:

@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 from fcgraph import db, queue
 from fcgraph.embedded import ports
 from tests.jobs.processes import Environment, children, redis_at, stop
-from tests.jobs.test_jobs import accept, report_rows
+from tests.jobs.test_jobs import report_rows
+from tests.jobs.uploads import accept
 from tests.waiting import until
 
 RESUME_SECONDS_MAX = 60

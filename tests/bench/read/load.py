@@ -33,14 +33,22 @@ class Measured(NamedTuple):
     p99_ms: float
 
 
-def start(url: str, bodies: list[str], seconds: int, connections: int = CONNECTIONS) -> subprocess.Popen[str]:
+class Load(NamedTuple):
+    """A run on its way, and the folder with what it sends."""
+
+    wrk: subprocess.Popen[str]
+    folder: tempfile.TemporaryDirectory[str]
+
+
+def start(url: str, bodies: list[str], seconds: int, connections: int = CONNECTIONS) -> Load:
     """Begin a run; `finish` waits for its end."""
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("the load generator wrk is missing (Debian: apt-get install wrk)")
-    folder = Path(tempfile.mkdtemp(prefix="fcgraph-load-"))
-    (folder / "bodies").write_text("\n".join(bodies))
-    (folder / "wrk.lua").write_text(SCRIPT.replace("BODIES", str(folder / "bodies")))
+    folder = tempfile.TemporaryDirectory(prefix="fcgraph-load-")
+    script, lines = Path(folder.name) / "wrk.lua", Path(folder.name) / "bodies"
+    lines.write_text("\n".join(bodies))
+    script.write_text(SCRIPT.replace("BODIES", str(lines)))
     command = [
         program,
         "-t1",
@@ -49,16 +57,17 @@ def start(url: str, bodies: list[str], seconds: int, connections: int = CONNECTI
         f"--timeout={TIMEOUT_SECONDS}s",
         "--latency",
         "-s",
-        str(folder / "wrk.lua"),
+        str(script),
         url,
     ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return Load(subprocess.Popen(command, stdout=subprocess.PIPE, text=True), folder)
 
 
-def finish(run: subprocess.Popen[str]) -> Measured:
+def finish(load: Load) -> Measured:
     """The figures of a run; every answer must have been a 2xx."""
-    out, _ = run.communicate()
-    if run.returncode or "Non-2xx" in out or "Socket errors" in out:
+    out, _ = load.wrk.communicate()
+    load.folder.cleanup()
+    if load.wrk.returncode or "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(f"the load failed:\n{out}")
     return Measured(float(_found(r"Requests/sec:\s+([\d.]+)", out)), _latency("50%", out), _latency("99%", out))
 
