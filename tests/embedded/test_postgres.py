@@ -52,9 +52,7 @@ def test_it_is_postgresql_18_with_checksums_fsync_and_utc(folder: Path) -> None:
     assert server.exit_code == 0
 
 
-def test_its_memory_is_a_share_of_what_there_is(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_its_memory_is_a_share_of_what_there_is(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     memory = psutil.virtual_memory().total
     container = tmp_path / "memory.max"
     monkeypatch.setattr(postgres, "CGROUP_LIMIT", container)
