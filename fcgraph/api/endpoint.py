@@ -26,7 +26,11 @@ from fcgraph.errors import BadInput, FcgraphError, LimitReached
 
 QUERIES_AND_MUTATIONS = (Allowed.QUERY, Allowed.MUTATION)
 
+SEND_BYTES = 64 * 1024  # handed to the server at a time; between two pieces of a long answer others have their turn
+
 logger = log.get(__name__)
+
+Answer = tuple[int, list[bytes]]  # the status, and the body in parts that make it up
 
 
 class GraphQLEndpoint:
@@ -46,13 +50,13 @@ class GraphQLEndpoint:
         except bodies.Gone:
             return
         except bodies.BadBody as e:
-            status, body = e.status, _refusal(e.message, e.code)
+            status, body = e.status, [_refusal(e.message, e.code)]
         except Exception:  # the last door: a bug is masked for the client and logged in full
             logger.exception("request_failed", request_id=request_id)
-            status, body = 500, _refusal(answers.MASKED, answers.INTERNAL, request_id)
+            status, body = 500, [_refusal(answers.MASKED, answers.INTERNAL, request_id)]
         await _send(send, status, body, request_id)
 
-    async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> tuple[int, bytes]:
+    async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> Answer:
         settings = self._doors.settings
         content_type = _content_type(scope)
         if content_type.startswith(b"application/json"):
@@ -63,7 +67,7 @@ class GraphQLEndpoint:
                 return await self.execute(request, request_id)
         raise bodies.BadBody(415, "Send application/json, or multipart/form-data with a file")
 
-    async def execute(self, request: bodies.Request, request_id: str) -> tuple[int, bytes]:
+    async def execute(self, request: bodies.Request, request_id: str) -> Answer:
         """The status and the body of the answer."""
         context = Context(self._doors, request_id)
         try:
@@ -78,7 +82,8 @@ class GraphQLEndpoint:
                 fast = await self.fast_path.answer(admitted, context)
                 if fast is not None:
                     return 200, fast
-                return await self._in_lane(request, request_id)
+                async with self.fast_path.turn(admitted, context):
+                    return await self._in_lane(request, request_id)
         except TimeoutError as e:
             limit = LimitReached(answers.TOO_SLOW.format(self._doors.settings.operation_timeout_seconds))
             limit.__cause__ = e
@@ -98,11 +103,11 @@ class GraphQLEndpoint:
         # A document that is new here is parsed and validated, which is long work too.
         return await self._lane.call(lambda: documents.admit(*asked))
 
-    async def _in_lane(self, request: bodies.Request, request_id: str) -> tuple[int, bytes]:
+    async def _in_lane(self, request: bodies.Request, request_id: str) -> Answer:
         doors = replace(self._doors, reader=self._lane.reader)
         return await self._lane.run(lambda: self._by_strawberry(request, Context(doors, request_id)))
 
-    async def _by_strawberry(self, request: bodies.Request, context: Context) -> tuple[int, bytes]:
+    async def _by_strawberry(self, request: bodies.Request, context: Context) -> Answer:
         # The fast path logs nothing, so only here every line gets the request's id.
         with bound_contextvars(request_id=context.request_id):
             result = await self._schema.execute(
@@ -117,7 +122,7 @@ class GraphQLEndpoint:
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = [answers.told(e, context.request_id) for e in result.errors]
-        return _status(result.errors or []), orjson.dumps(body)
+        return _status(result.errors or []), [orjson.dumps(body)]
 
 
 def _content_type(scope: Scope) -> bytes:
@@ -133,9 +138,9 @@ def _status(errors: list[GraphQLError]) -> int:
     return 503 if any(answers.code_of(e) in answers.UNAVAILABLE for e in errors) else 200
 
 
-def _failure(errors: list[GraphQLError], request_id: str) -> tuple[int, bytes]:
+def _failure(errors: list[GraphQLError], request_id: str) -> Answer:
     body = {"data": None, "errors": [answers.told(e, request_id) for e in errors]}
-    return _status(errors), orjson.dumps(body)
+    return _status(errors), [orjson.dumps(body)]
 
 
 def _refusal(message: str, code: str, request_id: str | None = None) -> bytes:
@@ -143,17 +148,25 @@ def _refusal(message: str, code: str, request_id: str | None = None) -> bytes:
     return orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
 
 
-async def _send(send: Send, status: int, body: bytes, request_id: str) -> None:
+async def _send(send: Send, status: int, body: list[bytes], request_id: str) -> None:
+    length = sum(map(len, body))
     await send(
         {
             "type": "http.response.start",
             "status": status,
             "headers": [
                 (b"content-type", b"application/json; charset=utf-8"),
-                (b"content-length", str(len(body)).encode()),
+                (b"content-length", str(length).encode()),
                 (b"x-request-id", request_id.encode()),
                 (b"cache-control", b"no-store"),
             ],
         }
     )
-    await send({"type": "http.response.body", "body": body})
+    if length > SEND_BYTES:
+        for part in body:
+            for start in range(0, len(part), SEND_BYTES):
+                piece = part[start : start + SEND_BYTES]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await asyncio.sleep(0)
+        body = []
+    await send({"type": "http.response.body", "body": b"".join(body)})

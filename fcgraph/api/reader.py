@@ -130,6 +130,8 @@ class Reader:
                     "TimeZone": "UTC",
                     "DateStyle": "ISO",
                     "jit": "off",
+                    # One long statement is to take one processor, so that quick ones find another.
+                    "max_parallel_workers_per_gather": "0",
                 },
             )
             # Amounts inside jsonb are text, so no money passes a float here.

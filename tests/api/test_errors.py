@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -136,6 +137,28 @@ def test_slow_statements_are_run_by_turns(demo_url: str, tmp_path: Path) -> None
         assert [f.result().status_code for f in waiting] == [200, 200]
 
 
+def test_what_was_slow_and_must_be_asked_again_waits_for_its_turn_again(demo_url: str, tmp_path: Path) -> None:
+    """Too many totals are found by a statement, and told of by Strawberry, which runs it once more."""
+    too_many = '{ dailyTotals(start: "2025-05-01", end: "2025-05-31") { rows { day } } }'
+    with serving(settings_for(demo_url, tmp_path, slow_statement_seconds=1e-9, totals_rows_max=1)) as api:
+        endpoint = api.app.endpoint
+        admitted = endpoint._documents.admit(too_many, None, {})
+        context = Context(endpoint._doors, "turn")
+        assert isinstance(endpoint.fast_path.turn(admitted, context), nullcontext)
+        assert api.code(too_many) == "RANGE_TOO_LARGE"
+        assert endpoint.fast_path.turn(admitted, context) is endpoint.fast_path._slow
+        assert api.code(too_many) == "RANGE_TOO_LARGE"
+
+
+def test_a_long_answer_goes_out_in_pieces_and_arrives_whole(demo: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = "{ payments(first: 100) { nodes { transactionId amount timestamp } } users { nodes { name } } }"
+    whole = demo.post(query)
+    monkeypatch.setattr("fcgraph.api.endpoint.SEND_BYTES", 100)
+    pieces = demo.post(query)
+    assert pieces.content == whole.content
+    assert int(pieces.headers["content-length"]) == len(whole.content) > 1000
+
+
 def test_operations_by_name(demo: Api) -> None:
     two = "query A { a: __typename } query B { b: __typename }"
     assert demo.post(two, operationName="B").json() == {"data": {"b": "Query"}}
@@ -155,7 +178,7 @@ def test_a_viewer_sees_his_own_and_nothing_else(demo: Api) -> None:
         result = await endpoint._schema.execute(query, context_value=Context(endpoint._doors, "s", viewer))
         assert result.errors is None
         if fast is not None:
-            assert orjson.loads(fast)["data"] == result.data
+            assert orjson.loads(b"".join(fast))["data"] == result.data
         return result.data
 
     charlie = Viewer(UUID(CHARLIE))

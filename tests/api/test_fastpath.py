@@ -37,7 +37,7 @@ class BothPaths:
         admitted = documents.admit(request.query, None, request.variables)
         fast = await endpoint.fast_path.answer(admitted, Context(doors, "fast"))
         _, slow = await endpoint._by_strawberry(request, Context(doors, "slow"))
-        return fast, slow
+        return b"".join(fast) if fast is not None else None, b"".join(slow)
 
 
 @pytest.fixture(scope="module")

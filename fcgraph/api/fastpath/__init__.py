@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from graphql import GraphQLObjectType, GraphQLSchema, OperationType
@@ -19,6 +20,7 @@ from fcgraph.api.documents import Admitted
 from fcgraph.api.fastpath.plans import ROOTS, Root
 from fcgraph.api.fastpath.selection import condition_names, select
 from fcgraph.api.fastpath.text import NotFast
+from fcgraph.api.reader import Reader
 from fcgraph.errors import BadInput, LimitReached
 from fcgraph.queries import Statement
 
@@ -37,8 +39,8 @@ class FastPath:
         # What took long last time waits for its turn, so that quick statements find a processor of PostgreSQL's free.
         self._slow = asyncio.Semaphore(slow_statements_max)
 
-    async def answer(self, admitted: Admitted, context: Context) -> bytes | None:
-        """The body of the answer; None when Strawberry must answer (or say what is wrong).
+    async def answer(self, admitted: Admitted, context: Context) -> list[bytes] | None:
+        """The body of the answer, in parts that make it up; None when Strawberry must answer (or say what is wrong).
 
         Raises Unavailable, and LimitReached when a statement takes too long.
         """
@@ -59,33 +61,32 @@ class FastPath:
             return None
         except (BadInput, LimitReached):
             return None
-        parts = []
+        parts = [b'{"data":{']
         for (name, root), statement in zip(made, statements, strict=True):
             text = root if isinstance(root, bytes) else await self._run(root, statement, context)
             if text is None:
                 return None
-            parts.append(name + text)
-        return b'{"data":{' + b",".join(parts) + b"}}"
+            parts += [b",", name, text] if len(parts) > 1 else [name, text]
+        return [*parts, b"}}"]
+
+    def turn(self, admitted: Admitted, context: Context) -> AbstractAsyncContextManager[object]:
+        """For Strawberry, when `answer` had none: it will ask the same again, so what was slow is slow once more."""
+        made = admitted.prepared.plans.get(self._plan_key(admitted)) or ()
+        slow = any(isinstance(a, Root) and a.seconds > context.settings.slow_statement_seconds for _, a in made)
+        return self._slow if slow else nullcontext()
 
     async def _run(self, root: Root, statement: Statement | None, context: Context) -> bytes | None:
         assert statement is not None, "a root field has a statement"
         if root.seconds > context.settings.slow_statement_seconds:
             async with self._slow:
-                row = await self._timed(root, statement, context)
+                row = await _timed(root, statement, context.reader)
         else:
-            row = await self._timed(root, statement, context)
+            row = await _timed(root, statement, context.reader)
         if row is None:
             return b"null"
         # NULL: more than an answer may have; Strawberry says of what.
-        found: str | None = row[0]
-        return found.encode() if found is not None else None
-
-    async def _timed(self, root: Root, statement: Statement, context: Context) -> Row | None:
-        start = time.monotonic()
-        try:
-            return await context.reader.row(statement)
-        finally:
-            root.seconds = time.monotonic() - start
+        found: bytes | None = row[0]
+        return found
 
     def _plan_key(self, admitted: Admitted) -> tuple[object, ...]:
         prepared, operation, coerced = admitted
@@ -111,3 +112,11 @@ class FastPath:
             else:
                 return None
         return plan
+
+
+async def _timed(root: Root, statement: Statement, reader: Reader) -> Row | None:
+    start = time.monotonic()
+    try:
+        return await reader.row(statement)
+    finally:
+        root.seconds = time.monotonic() - start

@@ -70,7 +70,7 @@ def hashable(value: Any) -> Any:
 def _user(field: Selected, asking: Asking) -> str:
     user_id = asking.arguments(field)["userId"]
     found = users_queries.user_from_sql(asking.values, user_id, asking.context.viewer)
-    return f"SELECT {object_sql(USER, field.children, asking)} FROM {found}"
+    return _as_bytes(object_sql(USER, field.children, asking), f" FROM {found}")
 
 
 def _users(field: Selected, asking: Asking) -> str:
@@ -86,23 +86,28 @@ def _users(field: Selected, asking: Asking) -> str:
         count=lambda: users_queries.count_sql(values, search, viewer),
         node=lambda node: object_sql(USER, node.children, inside),
     )
-    return f"SELECT {connection_sql(field.children, page, rows)}"
+    return _as_bytes(connection_sql(field.children, page, rows))
 
 
 def _payment(field: Selected, asking: Asking) -> str:
     transaction_id = asking.arguments(field)["transactionId"]
     found = payments_queries.payment_from_sql(asking.values, transaction_id, asking.context.viewer)
-    return f"SELECT {object_sql(PAYMENT, field.children, asking)} FROM {found}"
+    return _as_bytes(object_sql(PAYMENT, field.children, asking), f" FROM {found}")
 
 
 def _payments(field: Selected, asking: Asking) -> str:
     given = asking.arguments(field)
     asked = payments_asked(filter_of(given))
-    return f"SELECT {payments_sql(field, asked, asking.page(given), Owner(), asking)}"
+    return _as_bytes(payments_sql(field, asked, asking.page(given), Owner(), asking))
 
 
 def _daily_totals(field: Selected, asking: Asking) -> str:
-    return f"SELECT {daily_totals_sql(field, None, asking)}"
+    return _as_bytes(daily_totals_sql(field, None, asking))
+
+
+def _as_bytes(text: str, source: str = "") -> str:
+    """The statement of an expression's text, as the bytes that are sent: a long one is never decoded and encoded."""
+    return f"SELECT convert_to({text}, 'UTF8'){source}"
 
 
 ROOTS: dict[str, Callable[[Selected, Asking], str]] = {

@@ -163,10 +163,10 @@ def off_the_fast_path(ours: str, stock: str, rounds: int, seconds: int) -> None:
 
 def beside_slow_ones(ours: str, rounds: int, seconds: int) -> None:
     """A trivial query's p99 alone, and while two clients ask one of the slowest things that are allowed."""
-    trivial = queries.body("{ __typename }")
+    (trivial,) = queries.body("{ __typename }")
 
     def alone() -> Measured:
-        return load.run(ours, trivial, seconds, connections=1)
+        return load.now_and_then(ours, trivial, seconds)
 
     def beside(slow: list[str]) -> Measured:
         two = load.start(ours, slow, seconds + 1, connections=2)

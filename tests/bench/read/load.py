@@ -1,18 +1,26 @@
-"""The load: wrk with 8 connections, one body after the other; requests a second, p50, p99 in milliseconds."""
+"""The load: wrk with 8 connections, one body after the other; or one client that asks now and then.
+
+Requests a second, p50, p99 in milliseconds.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx2
 
 CONNECTIONS = 8
 TIMEOUT_SECONDS = 30
+PAUSE_SECONDS = 0.002
+ANSWER_BYTES_MAX = 64 * 1024
 SCRIPT = """
 local bodies = {}
 for line in io.lines("BODIES") do bodies[#bodies + 1] = line end
@@ -75,6 +83,31 @@ def finish(load: Load) -> Measured:
 def run(url: str, bodies: list[str], seconds: int, connections: int = CONNECTIONS) -> Measured:
     """One run from start to end."""
     return finish(start(url, bodies, seconds, connections))
+
+
+def now_and_then(url: str, body: str, seconds: int) -> Measured:
+    """One client who asks, waits PAUSE_SECONDS, and asks again: without the pause he would take a whole core."""
+    at = urlsplit(url)
+    head = f"POST {at.path} HTTP/1.1\r\nHost: {at.netloc}\r\nContent-Type: application/json\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    waits: list[float] = []
+    with socket.create_connection((at.hostname, at.port), TIMEOUT_SECONDS) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        began = time.perf_counter()
+        while (asked := time.perf_counter()) < began + seconds:
+            connection.sendall(request)
+            answer = b""
+            while not answer.endswith(b"}}"):
+                if not (piece := connection.recv(ANSWER_BYTES_MAX)):
+                    raise SystemExit(f"the load failed:\n{answer!r}")
+                answer += piece
+            waits.append(time.perf_counter() - asked)
+            if b" 200 OK" not in answer:
+                raise SystemExit(f"the load failed:\n{answer!r}")
+            time.sleep(PAUSE_SECONDS)
+    waits.sort()
+    p50, p99 = (1000 * waits[int(len(waits) * share)] for share in (0.5, 0.99))
+    return Measured(len(waits) / seconds, p50, p99)
 
 
 def ask(url: str, bodies: list[str]) -> None:
