@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from secrets import token_hex
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from graphql import GraphQLError, OperationType
@@ -44,7 +45,7 @@ class GraphQLEndpoint:
         self.fast_path = FastPath(documents.schema, doors.settings.slow_statements_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = token_hex(16)
+        request_id = uuid4().hex
         try:
             status, body = await self._answer(scope, receive, request_id)
         except bodies.Gone:
@@ -97,11 +98,9 @@ class GraphQLEndpoint:
             return _failure([error], request_id)
 
     async def _admit(self, request: bodies.Request) -> Admitted:
-        documents, asked = self._documents, (request.query, request.operation_name, request.variables)
-        if documents.remembers(request.query):
-            return documents.admit(*asked)
+        admit = partial(self._documents.admit, request.query, request.operation_name, request.variables)
         # A document that is new here is parsed and validated, which is long work too.
-        return await self._lane.call(lambda: documents.admit(*asked))
+        return admit() if self._documents.remembers(request.query) else await self._lane.call(admit)
 
     async def _in_lane(self, request: bodies.Request, request_id: str) -> Answer:
         doors = replace(self._doors, reader=self._lane.reader)

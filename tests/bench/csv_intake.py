@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psutil
 import sqlalchemy as sa
 from rich.console import Console
 from rich.table import Table
@@ -42,6 +41,7 @@ from tests.bench.kafka_intake import (
     make_plain,
 )
 from tests.bench.payments_csv import HEADER, make_dirty, payments, user_ids
+from tests.jobs.processes import children
 
 END_SECONDS = 3600
 READ_BYTES = 1 << 20
@@ -92,17 +92,14 @@ class Stack:
     def _watch(self, pid: int, ended: threading.Event) -> None:
         """Keep the largest peak of resident memory that the job's own process has reached."""
         while not ended.wait(WATCH_SECONDS):
-            with suppress(psutil.NoSuchProcess):  # the worker has just ended
-                for child in psutil.Process(pid).children():
-                    self.peak_bytes = max(self.peak_bytes, peak_of(child.pid))
+            with suppress(FileNotFoundError, ProcessLookupError):  # one of them has just ended
+                for child in children(pid):
+                    self.peak_bytes = max(self.peak_bytes, peak_of(child))
 
 
 def peak_of(pid: int) -> int:
-    """The peak of a process's resident memory in bytes; 0 when it has ended."""
-    try:
-        found = re.search(r"^VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
+    """The peak of a process's resident memory in bytes; 0 for one that is ending."""
+    found = re.search(r"^VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return 1024 * int(found[1]) if found else 0
 
 

@@ -63,6 +63,12 @@ def payments(seed: str, users: list[str]) -> Iterator[list[str]]:
         ]
 
 
+def spoilt(row: list[str], kind: str) -> str:
+    """The row as a line of the file, with a problem of this kind."""
+    column, text = BAD_KINDS[kind]
+    return ",".join([*row[:column], text, *row[column + 1 :]])
+
+
 def make_dirty(folder: Path, rows: int, users: list[str], seed: str = "dirty") -> Made:
     """A file of `rows` rows: 1 % bad of each kind, 2 % duplicates within the file, 2 % stored already."""
     rnd = random.Random(seed)
@@ -74,11 +80,7 @@ def make_dirty(folder: Path, rows: int, users: list[str], seed: str = "dirty") -
     known = [next(made) for _ in range(stored)]
     lines = [",".join(row) for row in fresh + known]
     lines += [",".join(row) for row in rnd.sample(fresh, duplicates)]
-    for column, text in BAD_KINDS.values():
-        for _ in range(bad):
-            row = next(made)
-            row[column] = text
-            lines.append(",".join(row))
+    lines += [spoilt(next(made), kind) for kind in BAD_KINDS for _ in range(bad)]
     rnd.shuffle(lines)
     dirty, stored_file = folder / "dirty.csv", folder / "stored.csv"
     dirty.write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")

@@ -20,7 +20,6 @@ from fcgraph.api.documents import Admitted
 from fcgraph.api.fastpath.plans import ROOTS, Root
 from fcgraph.api.fastpath.selection import condition_names, select
 from fcgraph.api.fastpath.text import NotFast
-from fcgraph.api.reader import Reader
 from fcgraph.errors import BadInput, LimitReached
 from fcgraph.queries import Statement
 
@@ -72,16 +71,15 @@ class FastPath:
     def turn(self, admitted: Admitted, context: Context) -> AbstractAsyncContextManager[object]:
         """For Strawberry, when `answer` had none: it will ask the same again, so what was slow is slow once more."""
         made = admitted.prepared.plans.get(self._plan_key(admitted)) or ()
-        slow = any(isinstance(a, Root) and a.seconds > context.settings.slow_statement_seconds for _, a in made)
-        return self._slow if slow else nullcontext()
+        return self._slow if any(isinstance(a, Root) and _is_slow(a, context) for _, a in made) else nullcontext()
 
     async def _run(self, root: Root, statement: Statement | None, context: Context) -> bytes | None:
         assert statement is not None, "a root field has a statement"
-        if root.seconds > context.settings.slow_statement_seconds:
+        if _is_slow(root, context):
             async with self._slow:
-                row = await _timed(root, statement, context.reader)
+                row = await _timed(root, statement, context)
         else:
-            row = await _timed(root, statement, context.reader)
+            row = await _timed(root, statement, context)
         if row is None:
             return b"null"
         # NULL: more than an answer may have; Strawberry says of what.
@@ -114,9 +112,14 @@ class FastPath:
         return plan
 
 
-async def _timed(root: Root, statement: Statement, reader: Reader) -> Row | None:
+def _is_slow(root: Root, context: Context) -> bool:
+    """Whether the root field's statement took long last time."""
+    return root.seconds > context.settings.slow_statement_seconds
+
+
+async def _timed(root: Root, statement: Statement, context: Context) -> Row | None:
     start = time.monotonic()
     try:
-        return await reader.row(statement)
+        return await context.reader.row(statement)
     finally:
         root.seconds = time.monotonic() - start

@@ -1,0 +1,14 @@
+"""The benchmark's dirty file has what it says: one kind of bad row for each problem, and each row has that one only."""
+
+from __future__ import annotations
+
+from tests.bench.payments_csv import BAD_KINDS, HEADER, payments, spoilt
+from tests.intake.cases import USER
+from tests.intake.doors import Doors
+
+
+def test_a_spoilt_row_has_the_problem_of_its_kind_and_no_other(doors: Doors) -> None:
+    made = payments("kinds", [USER.format(1), USER.format(2)])
+    lines = [spoilt(next(made), kind) for kind in BAD_KINDS]
+    doors.import_csv((HEADER + "\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
+    assert [[p["code"] for p in kept.problems] for kept in doors.kept()] == [[kind] for kind in BAD_KINDS]
