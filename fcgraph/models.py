@@ -238,20 +238,20 @@ class Transaction(Base):
     __table_args__ = (
         CheckConstraint("amount >= 0 AND amount <> 'NaN'", name="amount"),
         CheckConstraint("status IN ('pending', 'completed', 'failed')", name="status"),
-        # A user's payments, newest first, and his daily totals from the index alone.
+        # A user's payments, newest first, and his daily totals from the index alone (`columns.IN_INDEX`).
         Index(
             "ix_transactions_sender",
             "sender_id",
             sa.desc("timestamp"),
             sa.desc("transaction_id"),
-            postgresql_include=["currency", "amount", "status"],
+            postgresql_include=["currency", "amount", "status", "receiver_id", "is_suspicious"],
         ),
         Index(
             "ix_transactions_receiver",
             "receiver_id",
             sa.desc("timestamp"),
             sa.desc("transaction_id"),
-            postgresql_include=["currency", "amount", "status"],
+            postgresql_include=["currency", "amount", "status", "sender_id", "is_suspicious"],
         ),
         # All payments newest first, and a month for the report.
         Index("ix_transactions_timestamp", sa.desc("timestamp"), sa.desc("transaction_id")),

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 import orjson
 from fastapi import FastAPI, Request
@@ -22,7 +21,7 @@ from fcgraph import db, log
 from fcgraph import settings as process_settings
 from fcgraph.api import answers, playground, rest
 from fcgraph.api import schema as api_schema
-from fcgraph.api.context import Doors
+from fcgraph.api.context import Doors, new_request_id
 from fcgraph.api.endpoint import GraphQLEndpoint
 from fcgraph.api.lane import Lane
 from fcgraph.api.reader import Reader
@@ -110,7 +109,7 @@ def _reader(settings: Settings) -> Reader:
 
 
 async def _with_request_id(request: Request, call_next: Any) -> Response:
-    request.state.request_id = uuid4().hex
+    request.state.request_id = new_request_id()
     with bound_contextvars(request_id=request.state.request_id):
         try:
             response: Response = await call_next(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -104,6 +105,11 @@ class Context:
         """Count what an answer has of daily totals below lists. Raises BadInput RANGE_TOO_LARGE."""
         self._totals += number
         check_rows(self._totals, rows_max=self.settings.totals_rows_max)
+
+
+def new_request_id() -> str:
+    """An id that a client can tell and the log can be searched for; no secret, so it need not be unguessable."""
+    return f"{random.getrandbits(128):032x}"
 
 
 Info = strawberry.Info[Context, None]

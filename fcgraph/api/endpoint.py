@@ -8,7 +8,6 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import orjson
 from graphql import GraphQLError, OperationType
@@ -18,7 +17,8 @@ from structlog.contextvars import bound_contextvars
 
 from fcgraph import log
 from fcgraph.api import answers, bodies
-from fcgraph.api.context import Context, Doors
+from fcgraph.api.context import Context, Doors, new_request_id
+from fcgraph.api.deadlines import Deadlines
 from fcgraph.api.documents import Admitted, Documents, NotAdmitted
 from fcgraph.api.fastpath import FastPath
 from fcgraph.api.lane import Lane
@@ -42,10 +42,11 @@ class GraphQLEndpoint:
         self._lane = lane
         self._schema = schema
         self._documents = documents
+        self._deadlines = Deadlines(doors.settings.operation_timeout_seconds)
         self.fast_path = FastPath(documents.schema, doors.settings.slow_statements_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = uuid4().hex
+        request_id = new_request_id()
         try:
             status, body = await self._answer(scope, receive, request_id)
         except bodies.Gone:
@@ -79,7 +80,7 @@ class GraphQLEndpoint:
             if kind is OperationType.MUTATION:
                 # Ended by the timeouts of the writes themselves: an answer given up here would hide what was done.
                 return await self._in_lane(request, request_id)
-            async with asyncio.timeout(self._doors.settings.operation_timeout_seconds):
+            with self._deadlines.start():
                 fast = await self.fast_path.answer(admitted, context)
                 if fast is not None:
                     return 200, fast

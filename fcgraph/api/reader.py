@@ -15,10 +15,12 @@ import asyncpg
 import orjson
 import sqlalchemy as sa
 
+from fcgraph.api.deadlines import Deadlines
 from fcgraph.errors import BadInput, LimitReached, Unavailable
 from fcgraph.queries import Statement
 
 CONNECT_SECONDS_MAX = 5
+UNANSWERED_SECONDS = 1  # after a statement's timeout
 STATEMENTS_PREPARED_MAX = 512  # per connection; the text of a statement depends on which conditions it has
 
 AWAY = (
@@ -44,6 +46,8 @@ class Reader:
         self._pool_max = pool_max
         self._wait_seconds = wait_seconds
         self._timeout_seconds = statement_timeout_seconds
+        # The server ends a statement at its timeout; this is for a server that does not answer at all.
+        self._deadlines = Deadlines(statement_timeout_seconds + UNANSWERED_SECONDS)
         self._idle: list[asyncpg.Connection] = []
         self._open = 0
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
@@ -58,7 +62,8 @@ class Reader:
         """All rows. Raises Unavailable when PostgreSQL is away or the pool exhausted, LimitReached at the timeout."""
         connection = await self._take()
         try:
-            rows: list[asyncpg.Record] = await connection.fetch(statement.sql, *statement.values)
+            with self._deadlines.start():
+                rows: list[asyncpg.Record] = await connection.fetch(statement.sql, *statement.values)
         except BaseException as e:
             self._lose(connection)  # whatever state it is in, nobody else gets it
             raise self._told(e) from e
@@ -120,8 +125,6 @@ class Reader:
             connection = await asyncpg.connect(
                 self._dsn,
                 timeout=CONNECT_SECONDS_MAX,
-                # The server ends a statement at its timeout; this is for a server that does not answer at all.
-                command_timeout=self._timeout_seconds + 1,
                 statement_cache_size=STATEMENTS_PREPARED_MAX,
                 server_settings={
                     "application_name": "fcgraph-api-read",
@@ -134,8 +137,11 @@ class Reader:
                     "max_parallel_workers_per_gather": "0",
                 },
             )
-            # Amounts inside jsonb are text, so no money passes a float here.
-            await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads)
+            with self._deadlines.start():
+                # Amounts inside jsonb are text, so no money passes a float here.
+                await connection.set_type_codec(
+                    "jsonb", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads
+                )
         except BaseException as e:
             self._open -= 1
             self._hand_on(None)

@@ -6,7 +6,6 @@ import asyncio
 from copy import copy
 from datetime import timedelta
 from typing import Any, cast
-from uuid import uuid4
 
 import orjson
 from graphql import GraphQLError, OperationType
@@ -25,7 +24,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 )
 
 from fcgraph.api import answers
-from fcgraph.api.context import Context, Doors
+from fcgraph.api.context import Context, Doors, new_request_id
 from fcgraph.api.documents import Documents, NotAdmitted
 from fcgraph.api.schema import FcgraphSchema
 from fcgraph.errors import LimitReached
@@ -111,7 +110,7 @@ class GraphQLSocket(GraphQL[Context, None]):
 
     def new_context(self) -> Context:
         """The context of one operation."""
-        return Context(self._doors, uuid4().hex)
+        return Context(self._doors, new_request_id())
 
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)

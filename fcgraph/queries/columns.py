@@ -21,13 +21,16 @@ JSON_OF_KIND = {
     "bool": "{0}::text",
     "codes": "array_to_json({0})::text",
     # PostgreSQL leaves out the trailing zeros of the fraction, and so does `api/scalars.py`.
-    # The session's zone is UTC, so what stands at the end is `+00:00"`.
-    "instant": "left(to_json({0})::text, -7) || 'Z\"'",
+    # The session's zone is UTC and it writes dates as ISO 8601, but for the T.
+    "instant": "'\"' || replace({0}::timestamp::text, ' ', 'T') || 'Z\"'",
 }
 
 
-# The decimals of a row's currency. All currencies are few and read once per statement; a join would be paid per row.
-MINOR_UNITS = "((SELECT jsonb_object_agg(code, minor_units) FROM currency) -> {0}.currency)::int"
+# The decimals of a row's currency. A join would be paid per row, and so would looking up what nearly always is two.
+MINOR_UNITS = (
+    "CASE WHEN {0}.currency <> ALL (ARRAY(SELECT code FROM currency WHERE minor_units <> 2)) THEN 2"
+    " ELSE ((SELECT jsonb_object_agg(code, minor_units) FROM currency) -> {0}.currency)::int END"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,11 @@ PAYMENT = Shape(
         "recordedAt": Column("b.recorded_at", "instant", of_batch=True),
     },
 )
+
+# What the indexes of a user's payments hold: a page of these columns is read without the table, where a user's payments
+# lie far apart; and the fields that need more.
+IN_INDEX = "transaction_id, sender_id, receiver_id, amount, currency, timestamp, status, is_suspicious"
+BEYOND_INDEX = ("suspicions", "recordedAt", "source")
 
 # Where a payment, a revision or a kept record came from: from a row `{0}` and its batch `b`.
 SOURCE = Shape(

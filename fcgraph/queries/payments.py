@@ -144,8 +144,9 @@ def page_sql(
     zone: str,
     viewer: Viewer,
     rows: int | None = None,
+    columns: str = "*",
 ) -> str:
-    """The SELECT of a page's whole rows of transactions (that many, or size + 1), ordered; for use in FROM."""
+    """The SELECT of a page's rows of transactions (that many, or size + 1), ordered; for use in FROM."""
     conditions = _span(values, asked, page, owner, zone) + _conditions(values, asked, owner, viewer)
     direction = "ASC" if page.backwards else "DESC"
     limit = page.size + 1 if rows is None else rows
@@ -153,7 +154,7 @@ def page_sql(
     selects = []
     for parties in _branches(asked, owner):
         where = " AND ".join([*parties, *conditions])
-        selects.append(f"SELECT * FROM transactions{' WHERE ' + where if where else ''}{tail}")
+        selects.append(f"SELECT {columns} FROM transactions{' WHERE ' + where if where else ''}{tail}")
     if len(selects) == 1:
         return selects[0]
     return " UNION ALL ".join(f"({s})" for s in selects) + tail

@@ -37,7 +37,7 @@ def daily_totals_sql(
     start: str,
     end: str,
     zone: str,
-    statuses: str,
+    status: str,
     party: str | None = None,
     currency: str | None = None,
     ordered: bool = True,
@@ -49,9 +49,10 @@ def daily_totals_sql(
     scale, "0.00" when nothing), sent_count and received_count bigint; ordered by user, day, currency.
 
     Every argument is a SQL expression that stands for the value: a driver's own placeholder with a cast
-    (`"%(start)s::date"` for psycopg2, `"$1::date"` for asyncpg). `statuses` is a text[] of stored (lower case)
-    statuses; `currency` a text that may be NULL (None: every currency). `party` is a condition on whose totals are
-    wanted (`of_one`: the only user), in which `{0}` stands for the party's id (`"{0} = $5::uuid"`; None: every user).
+    (`"%(start)s::date"` for psycopg2, `"$1::date"` for asyncpg). `status` is what follows the column of stored (lower
+    case) statuses (`"= ANY($4::text[])"`); `currency` a text that may be NULL (None: every currency). `party` is a
+    condition on whose totals are wanted (`of_one`: the only user), in which `{0}` stands for the party's id
+    (`"{0} = $5::uuid"`; None: every user).
     The text has no per cent sign, so that psycopg2 can fill it in; for COPY use
     `cursor.mogrify(daily_totals_sql(...), parameters)` inside `COPY (...) TO STDOUT`.
 
@@ -59,26 +60,27 @@ def daily_totals_sql(
     the sum received over all users.
     """
 
+    # PostgreSQL does not see through the UNION that all rows are of one user, and would sort by him.
+    user, key = ("m.user_id", "m.user_id, m.day, m.currency") if of_one is None else (of_one, "m.day, m.currency")
+
     def side(column: str, sent: str, received: str) -> str:
         where = [
             f"timestamp >= {range_start_sql(start, zone)}",
             f"timestamp < {range_end_sql(end, zone)}",
-            f"status = ANY({statuses})",
+            f"status {status}",
         ]
         if party is not None:
             where.append(party.format(column))
         if currency is not None:
             where.append(f"({currency} IS NULL OR currency = {currency})")
         return (
-            f"SELECT {column} AS user_id, (timestamp AT TIME ZONE {zone})::date AS day,"
+            f"SELECT {f'{column} AS user_id, ' if of_one is None else ''}(timestamp AT TIME ZONE {zone})::date AS day,"
             f" currency {BYTE_ORDER} AS currency, {sent} AS sent, {received} AS received"
             f" FROM transactions WHERE {' AND '.join(where)}"
         )
 
     sent = side("sender_id", "amount", "NULL::numeric")
     received = side("receiver_id", "NULL::numeric", "amount")
-    # PostgreSQL does not see through the UNION that all rows are of one user, and would sort by him.
-    user, key = ("m.user_id", "m.user_id, m.day, m.currency") if of_one is None else (of_one, "m.day, m.currency")
     sums = (
         f"SELECT {user} AS user_id, m.day, m.currency, COALESCE(sum(m.sent), 0) AS sent,"
         " COALESCE(sum(m.received), 0) AS received,"
@@ -127,11 +129,17 @@ def totals_sql(values: Values, asked: TotalsAsked, *, zone: str, viewer: Viewer,
         start=values.add(asked.start, "date"),
         end=values.add(asked.end, "date"),
         zone=values.add(zone, "text"),
-        statuses=values.add(list(asked.statuses), "text[]"),
+        status=_one_of(values, asked.statuses),
         party=" AND ".join(parties) or None,
         of_one=owner,
         currency=values.add(asked.currency, "text") if asked.currency is not None else None,
     )
+
+
+def _one_of(values: Values, statuses: tuple[str, ...]) -> str:
+    if len(statuses) == 1:  # what most ask; a list would be walked for every row
+        return f"= {values.add(statuses[0], 'text')}"
+    return f"= ANY({values.add(list(statuses), 'text[]')})"
 
 
 def daily_totals(asked: TotalsAsked, *, zone: str, viewer: Viewer, rows_max: int) -> Statement:

@@ -34,7 +34,7 @@ LINES = (
         start="%(first_day)s::date",
         end="%(last_day)s::date",
         zone="%(zone)s::text",
-        statuses="%(statuses)s::text[]",
+        status="= ANY(%(statuses)s::text[])",
         ordered=False,
     )
     + ") lines ORDER BY user_id, day, currency"

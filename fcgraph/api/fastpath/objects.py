@@ -5,7 +5,7 @@ What lies inside is looked up for the row at hand. Every SELECT has its own `t`,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from fcgraph.api.types.payments import PaymentFilter, payments_asked
 from fcgraph.api.types.totals import totals_asked
 from fcgraph.queries import payments as payments_queries
 from fcgraph.queries import totals as totals_queries
-from fcgraph.queries.columns import BATCH, DAILY_TOTAL, PAYMENT, REVISION, SOURCE, USER, Shape
+from fcgraph.queries.columns import BATCH, BEYOND_INDEX, DAILY_TOTAL, IN_INDEX, PAYMENT, REVISION, SOURCE, USER, Shape
 from fcgraph.queries.history import revisions_sql
 from fcgraph.queries.pages import PageAsked
 from fcgraph.queries.payments import Owner, PaymentsAsked
@@ -132,16 +132,26 @@ def payments_sql(field: Selected, asked: PaymentsAsked, page: PageAsked, owner: 
     """An expression: a connection of payments."""
     zone, viewer, values = asking.context.settings.report_timezone, asking.context.viewer, asking.values
     inside = replace(asking, in_list=True)
+    columns = "*" if any(f.name in BEYOND_INDEX for f in _of_nodes(field)) else IN_INDEX
     rows = Rows(
         alias="t",
         kind=payments_queries.CURSOR_KIND,
         key=PAYMENT_KEY,
         descending=True,
-        page=lambda rows: payments_queries.page_sql(values, asked, page, owner, zone=zone, viewer=viewer, rows=rows),
+        page=lambda rows: payments_queries.page_sql(
+            values, asked, page, owner, zone=zone, viewer=viewer, rows=rows, columns=columns
+        ),
         count=lambda: payments_queries.count_sql(values, asked, owner, zone=zone, viewer=viewer),
         node=lambda node: object_sql(PAYMENT, node.children, inside),
     )
     return connection_sql(field.children, page, rows)
+
+
+def _of_nodes(connection: Selected) -> Iterator[Selected]:
+    """What is asked of a connection's nodes."""
+    for field in connection.children:
+        for node in [field] if field.name == "nodes" else field.children if field.name == "edges" else ():
+            yield from node.children
 
 
 def filter_of(given: dict[str, Any]) -> PaymentFilter | None:

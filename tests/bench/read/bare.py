@@ -13,10 +13,11 @@ import orjson
 PAYMENT = """'{"transactionId":"' || t.transaction_id || '","senderId":"' || t.sender_id || '","receiverId":"' ||
  t.receiver_id || '","amount":"' || round(t.amount, 2) || '","currency":"' || t.currency || '","timestamp":' ||
  to_json(t.timestamp)::text || ',"status":"' || t.status || '","isSuspicious":' || t.is_suspicious"""
-PAGE = """((SELECT * FROM transactions WHERE sender_id = $1 AND timestamp >= $2 AND timestamp < $3::date + 1
- ORDER BY timestamp DESC, transaction_id DESC LIMIT 100) UNION ALL (SELECT * FROM transactions WHERE receiver_id = $1
- AND sender_id <> $1 AND timestamp >= $2 AND timestamp < $3::date + 1
- ORDER BY timestamp DESC, transaction_id DESC LIMIT 100) ORDER BY timestamp DESC, transaction_id DESC LIMIT 100) t"""
+COLUMNS = "transaction_id, sender_id, receiver_id, amount, currency, timestamp, status, is_suspicious"
+NEWEST = "ORDER BY timestamp DESC, transaction_id DESC LIMIT 100"
+MONTH = "timestamp >= $2 AND timestamp < $3::date + 1"
+PAGE = f"""((SELECT {COLUMNS} FROM transactions WHERE sender_id = $1 AND {MONTH} {NEWEST}) UNION ALL (SELECT {COLUMNS}
+ FROM transactions WHERE receiver_id = $1 AND sender_id <> $1 AND {MONTH} {NEWEST}) {NEWEST}) t"""
 TOTALS = """SELECT '{"day":"' || day || '","currency":"' || currency || '","totalSent":"' ||
  round(COALESCE(sum(sent), 0), 2) || '","totalReceived":"' || round(COALESCE(sum(received), 0), 2) ||
  '","sentCount":' || count(sent) || ',"receivedCount":' || count(received) || '}' FROM (

@@ -33,7 +33,7 @@ OURS = {
 }
 THEIRS = {
     "Q1": "query($id: UUID!, $since: Datetime!, $until: Datetime!) { userByUserId(userId: $id) {"
-    f" pageList(since: $since, until: $until, size: 100) {{ {EIGHT} }} }} }}",
+    f" fieldsList(since: $since, until: $until, size: 100) {{ {EIGHT} }} }} }}",
     "Q2": "query($id: UUID!, $since: Datetime!, $until: Datetime!) { userByUserId(userId: $id) {"
     f" dailyTotalsList(since: $since, until: $until) {{ {TOTALS} }} }} }}",
     "Q3": "query($id: UUID!) { userByUserId(userId: $id) { userId name createdAt } }",

@@ -1,0 +1,104 @@
+"""Deadlines: what is late ends, what is in time does not, and whoever was cancelled by somebody else stays so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from fcgraph.api.deadlines import Deadlines
+
+SECONDS = 0.2
+A_LOT = 60.0
+
+
+def test_what_is_late_ends_and_what_comes_later_has_its_own_time() -> None:
+    async def main() -> None:
+        deadlines = Deadlines(SECONDS)
+        loop = asyncio.get_running_loop()
+
+        async def late() -> float:
+            begin = loop.time()
+            with pytest.raises(TimeoutError), deadlines.start():
+                await asyncio.sleep(A_LOT)
+            return loop.time() - begin
+
+        async def in_time() -> str:
+            with deadlines.start():
+                await asyncio.sleep(0)
+            return "done"
+
+        first = asyncio.create_task(late())
+        assert await asyncio.gather(*(in_time() for _ in range(100))) == ["done"] * 100
+        await asyncio.sleep(SECONDS / 2)
+        second = asyncio.create_task(late())
+        assert await first >= SECONDS
+        assert await second >= SECONDS
+
+    asyncio.run(main())
+
+
+def test_a_cancellation_from_elsewhere_stays_one() -> None:
+    async def main() -> None:
+        deadlines = Deadlines(SECONDS)
+
+        async def work() -> None:
+            with deadlines.start():
+                await asyncio.sleep(A_LOT)
+
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_both_at_once_are_a_cancellation() -> None:
+    async def main() -> None:
+        deadlines = Deadlines(0)
+        outcome = []
+
+        async def work() -> None:
+            try:
+                with deadlines.start():
+                    await asyncio.sleep(A_LOT)
+            except BaseException as e:
+                outcome.append(type(e))
+                raise
+
+        task = asyncio.create_task(work())
+        asyncio.get_running_loop().call_later(0, task.cancel)
+        time.sleep(0.001)  # so that both come up in the same round of the loop
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert outcome == [asyncio.CancelledError]
+
+    asyncio.run(main())
+
+
+def test_one_inside_another_ends_only_itself() -> None:
+    async def main() -> None:
+        outer, inner = Deadlines(A_LOT), Deadlines(SECONDS)
+        with outer.start():
+            with pytest.raises(TimeoutError), inner.start():
+                await asyncio.sleep(A_LOT)
+            await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+    asyncio.run(main())
+
+
+def test_an_error_of_the_block_is_its_own() -> None:
+    async def main() -> None:
+        deadlines = Deadlines(SECONDS)
+        with pytest.raises(ValueError, match="mine"), deadlines.start():
+            raise ValueError("mine")
+        with pytest.raises(TimeoutError), deadlines.start():  # the timer that was left behind is used again
+            await asyncio.sleep(A_LOT)
+
+    asyncio.run(main())
