@@ -180,6 +180,8 @@ class Up:
         """Our processes."""
         serve = ["uvicorn", "fcgraph.api.app:app", "--host", self.settings.api_host]
         serve += ["--port", str(self.settings.api_port), "--timeout-graceful-shutdown", "5", "--no-access-log"]
+        # Nothing here asks who a proxy says is asking, and nobody needs to know what serves; both cost every answer.
+        serve += ["--no-proxy-headers", "--no-server-header"]
         modules = {
             "api": serve,
             "consumer": ["workers.consumer"],

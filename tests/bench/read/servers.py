@@ -33,6 +33,7 @@ def uvicorn(app: str, database_url: str, processes: int, ready: str) -> Iterator
     """An ASGI application of ours; the value is its address."""
     port = ports.free()
     command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
+    command += ["--no-proxy-headers", "--no-server-header"]  # as `make up` starts it
     environment = services.clean_environment() | {"DATABASE_URL": database_url, "LOG_LEVEL": "WARNING"}
     with _running([*command, "--workers", str(processes)], ROOT, environment, f"http://127.0.0.1:{port}", ready) as url:
         yield url
