@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     read_pool_max: int = Field(8, ge=1)
     read_pool_wait_seconds: float = Field(2, gt=0)
     slow_statement_seconds: float = Field(0.015, gt=0)  # what takes longer is run by turns
+    slow_answer_seconds: float = Field(0.1, gt=0)  # the same for what Strawberry answers, its own time included
     slow_statements_max: int = Field(1, ge=1)  # at a time; the others of this kind wait, quick ones do not
     write_threads_max: int = Field(4, ge=1)
     documents_cached_max: int = Field(500, ge=1)

@@ -33,7 +33,9 @@ from fcgraph.settings import Settings
 
 GRAPHQL_PATH = "/graphql"
 CODE_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
-COLLECTOR_THRESHOLDS = (700, 10, 5000)  # Python's own, but for the last (10): passes over everything
+# Python's own are 700, 10 and 10. The second passes are short this way, and the last, over everything, are rare.
+COLLECTOR_THRESHOLDS = (700, 3, 15_000)
+LANE_ROWS_AT_ONCE = 200  # taking them in keeps the interpreter for less than a millisecond
 STATUS_OF_CODE = {"NOT_FOUND": 404, "UNAVAILABLE": 503, "STORAGE_FULL": 503, "INTERNAL": 500}
 
 logger = log.get(__name__)
@@ -73,7 +75,7 @@ def create(settings: Settings) -> Application:
         threads=ThreadPoolExecutor(settings.write_threads_max, thread_name_prefix="api-write"),
     )
 
-    lane = Lane(_reader(settings))
+    lane = Lane(_reader(settings, LANE_ROWS_AT_ONCE))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -99,12 +101,13 @@ def create(settings: Settings) -> Application:
     return app
 
 
-def _reader(settings: Settings) -> Reader:
+def _reader(settings: Settings, rows_at_once: int | None = None) -> Reader:
     return Reader(
         settings.database_url,
         pool_max=settings.read_pool_max,
         wait_seconds=settings.read_pool_wait_seconds,
         statement_timeout_seconds=settings.read_statement_timeout_seconds,
+        rows_at_once=rows_at_once,
     )
 
 

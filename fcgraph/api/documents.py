@@ -40,9 +40,12 @@ RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
 class Prepared:
-    """A document that is within the limits; valid when `errors` is empty. `plans` belongs to the fast path."""
+    """A document that is within the limits; valid when `errors` is empty. `plans` belongs to the fast path.
 
-    __slots__ = ("_bounds", "_readers", "document", "errors", "fragments", "operations", "plans")
+    `seconds` is how long executing it field by field took last time.
+    """
+
+    __slots__ = ("_bounds", "_readers", "document", "errors", "fragments", "operations", "plans", "seconds")
 
     def __init__(self, document: DocumentNode, errors: list[GraphQLError]) -> None:
         self.document = document
@@ -50,6 +53,7 @@ class Prepared:
         self.operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.plans: dict[object, Any] = {}
+        self.seconds = 0.0
         self._bounds: dict[str | None, int] = {}
         self._readers: dict[int, list[tuple[str, Callable[[Any], Any]]]] = {}
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fcgraph.api.reader import Reader
 
 T = TypeVar("T")
-SWITCH_SECONDS = 0.0002
+SWITCH_SECONDS = 0.00005
 JOIN_SECONDS_MAX = 10
 
 

@@ -21,6 +21,12 @@ from fcgraph.queries import Statement
 
 CONNECT_SECONDS_MAX = 5
 UNANSWERED_SECONDS = 1  # after a statement's timeout
+PIECE_BYTES = 64 * 1024  # of a long answer
+PIECES_AT_ONCE = 4
+# The only column of a statement's only row, in pieces.
+PIECES = """WITH whole(answer) AS MATERIALIZED ({sql})
+SELECT substring(answer FROM start FOR {size}) FROM whole, generate_series(1, COALESCE(length(answer), 1), {size}) start
+ ORDER BY start"""
 STATEMENTS_PREPARED_MAX = 512  # per connection; the text of a statement depends on which conditions it has
 
 AWAY = (
@@ -41,9 +47,18 @@ class Reader:
     spend a round trip (or, with an empty reset, a task) per statement on nothing.
     """
 
-    def __init__(self, url: str, *, pool_max: int, wait_seconds: float, statement_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_max: int,
+        wait_seconds: float,
+        statement_timeout_seconds: float,
+        rows_at_once: int | None = None,
+    ) -> None:
         self._dsn = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._pool_max = pool_max
+        self._rows_at_once = rows_at_once
         self._wait_seconds = wait_seconds
         self._timeout_seconds = statement_timeout_seconds
         # The server ends a statement at its timeout; this is for a server that does not answer at all.
@@ -60,10 +75,13 @@ class Reader:
 
     async def fetch(self, statement: Statement) -> list[asyncpg.Record]:
         """All rows. Raises Unavailable when PostgreSQL is away or the pool exhausted, LimitReached at the timeout."""
+        return await self._fetch(statement, self._rows_at_once)
+
+    async def _fetch(self, statement: Statement, at_once: int | None) -> list[asyncpg.Record]:
         connection = await self._take()
         try:
             with self._deadlines.start():
-                rows: list[asyncpg.Record] = await connection.fetch(statement.sql, *statement.values)
+                rows = await _fetched(connection, statement, at_once)
         except BaseException as e:
             self._lose(connection)  # whatever state it is in, nobody else gets it
             raise self._told(e) from e
@@ -78,6 +96,11 @@ class Reader:
     async def value(self, statement: Statement) -> Any:
         """The first column of the one row there is."""
         return (await self.fetch(statement))[0][0]
+
+    async def pieces(self, statement: Statement) -> list[Any]:
+        """The only value of the one row there may be, a bytea, in pieces: a long one holds up nobody on its way."""
+        sql = PIECES.format(sql=statement.sql, size=PIECE_BYTES)
+        return [row[0] for row in await self._fetch(Statement(sql, statement.values), PIECES_AT_ONCE)]
 
     def _told(self, error: BaseException) -> BaseException:
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError):
@@ -170,3 +193,18 @@ class Reader:
                 return
         if connection is not None:
             self._idle.append(connection)
+
+
+async def _fetched(connection: asyncpg.Connection, statement: Statement, at_once: int | None) -> list[asyncpg.Record]:
+    """All rows; fetched so many at once, since asyncpg takes in whatever has come without a pause."""
+    if at_once is None:
+        found: list[asyncpg.Record] = await connection.fetch(statement.sql, *statement.values)
+        return found
+    transaction = connection.transaction()
+    await transaction.start()
+    cursor = await connection.cursor(statement.sql, *statement.values)
+    rows: list[asyncpg.Record] = []
+    while portion := await cursor.fetch(at_once):
+        rows += portion
+    await transaction.commit()
+    return rows

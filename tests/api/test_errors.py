@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,7 +18,6 @@ from fcgraph.queries import Statement, Viewer
 from tests.api.asking import Api, serving
 from tests.api.cases import CHARLIE, ZOE, user
 from tests.api.conftest import settings_for
-from tests.waiting import until
 
 SECRET = "the secret of the bug"
 
@@ -115,48 +113,6 @@ def test_a_field_that_fails_takes_nothing_from_others(demo: Api) -> None:
         assert body["data"]["failed"] is None
         assert len(body["data"]["users"]["nodes"]) == 8
         assert [e["path"] for e in body["errors"]] == [["failed", "dailyTotals"]]
-
-
-def test_slow_statements_are_run_by_turns(demo_url: str, tmp_path: Path) -> None:
-    # Whatever was run once is slow here. Two slow ones at a time would leave no connection to the quick one.
-    pool: dict[str, Any] = {"read_pool_max": 2, "read_pool_wait_seconds": 0.3}
-    slow = "{ payments(first: 1) { nodes { amount } } }"
-    with (
-        psycopg2.connect(demo_url) as holder,
-        holder.cursor() as cursor,
-        serving(settings_for(demo_url, tmp_path, slow_statement_seconds=1e-9, slow_statements_max=1, **pool)) as api,
-        ThreadPoolExecutor(2) as threads,
-    ):
-        api.ask(slow)
-        cursor.execute("LOCK TABLE currency IN ACCESS EXCLUSIVE MODE")
-        waiting = [threads.submit(api.post, slow) for _ in range(2)]
-        until(lambda: api.app.endpoint.fast_path._slow.locked(), 5)
-        assert api.ask("{ users(first: 1) { nodes { name } } }")
-        assert not any(f.done() for f in waiting)
-        holder.rollback()
-        assert [f.result().status_code for f in waiting] == [200, 200]
-
-
-def test_what_was_slow_and_must_be_asked_again_waits_for_its_turn_again(demo_url: str, tmp_path: Path) -> None:
-    """Too many totals are found by a statement, and told of by Strawberry, which runs it once more."""
-    too_many = '{ dailyTotals(start: "2025-05-01", end: "2025-05-31") { rows { day } } }'
-    with serving(settings_for(demo_url, tmp_path, slow_statement_seconds=1e-9, totals_rows_max=1)) as api:
-        endpoint = api.app.endpoint
-        admitted = endpoint._documents.admit(too_many, None, {})
-        context = Context(endpoint._doors, "turn")
-        assert isinstance(endpoint.fast_path.turn(admitted, context), nullcontext)
-        assert api.code(too_many) == "RANGE_TOO_LARGE"
-        assert endpoint.fast_path.turn(admitted, context) is endpoint.fast_path._slow
-        assert api.code(too_many) == "RANGE_TOO_LARGE"
-
-
-def test_a_long_answer_goes_out_in_pieces_and_arrives_whole(demo: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    query = "{ payments(first: 100) { nodes { transactionId amount timestamp } } users { nodes { name } } }"
-    whole = demo.post(query)
-    monkeypatch.setattr("fcgraph.api.endpoint.SEND_BYTES", 100)
-    pieces = demo.post(query)
-    assert pieces.content == whole.content
-    assert int(pieces.headers["content-length"]) == len(whole.content) > 1000
 
 
 def test_operations_by_name(demo: Api) -> None:

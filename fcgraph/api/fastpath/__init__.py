@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
+from typing import TypeVar
 
 from graphql import GraphQLObjectType, GraphQLSchema, OperationType
 
@@ -26,7 +27,7 @@ from fcgraph.queries import Statement
 PLANS_MAX = 16  # per document: one for each combination of the conditions of @include and @skip
 CONDITION_NAMES = "condition names"
 
-Row = Any
+T = TypeVar("T")
 Plan = list[tuple[bytes, Root | bytes]]  # keys, and what answers them: a root field, or bytes that are known
 
 
@@ -35,7 +36,7 @@ class FastPath:
 
     def __init__(self, schema: GraphQLSchema, slow_statements_max: int) -> None:
         self._schema = schema
-        # What took long last time waits for its turn, so that quick statements find a processor of PostgreSQL's free.
+        # What took long last time waits for its turn, so that what is quick finds a processor free.
         self._slow = asyncio.Semaphore(slow_statements_max)
 
     async def answer(self, admitted: Admitted, context: Context) -> list[bytes] | None:
@@ -62,29 +63,30 @@ class FastPath:
             return None
         parts = [b'{"data":{']
         for (name, root), statement in zip(made, statements, strict=True):
-            text = root if isinstance(root, bytes) else await self._run(root, statement, context)
+            text = [root] if isinstance(root, bytes) else await self._run(root, statement, context)
             if text is None:
                 return None
-            parts += [b",", name, text] if len(parts) > 1 else [name, text]
+            parts += [b",", name, *text] if len(parts) > 1 else [name, *text]
         return [*parts, b"}}"]
 
     def turn(self, admitted: Admitted, context: Context) -> AbstractAsyncContextManager[object]:
-        """For Strawberry, when `answer` had none: it will ask the same again, so what was slow is slow once more."""
+        """For Strawberry, when `answer` had none: what was slow before is slow once more."""
         made = admitted.prepared.plans.get(self._plan_key(admitted)) or ()
-        return self._slow if any(isinstance(a, Root) and _is_slow(a, context) for _, a in made) else nullcontext()
+        slow = admitted.prepared.seconds > context.settings.slow_answer_seconds
+        # It asks the same again as `answer` did.
+        slow = slow or any(isinstance(a, Root) and _is_slow(a, context) for _, a in made)
+        return self._slow if slow else nullcontext()
 
-    async def _run(self, root: Root, statement: Statement | None, context: Context) -> bytes | None:
+    async def _run(self, root: Root, statement: Statement | None, context: Context) -> list[bytes] | None:
         assert statement is not None, "a root field has a statement"
         if _is_slow(root, context):
             async with self._slow:
-                row = await _timed(root, statement, context)
+                found = await _timed(root, context.reader.pieces(statement))
         else:
-            row = await _timed(root, statement, context)
-        if row is None:
-            return b"null"
+            row = await _timed(root, context.reader.row(statement))
+            found = [] if row is None else [row[0]]
         # NULL: more than an answer may have; Strawberry says of what.
-        found: bytes | None = row[0]
-        return found
+        return None if None in found else found or [b"null"]
 
     def _plan_key(self, admitted: Admitted) -> tuple[object, ...]:
         prepared, operation, coerced = admitted
@@ -117,9 +119,9 @@ def _is_slow(root: Root, context: Context) -> bool:
     return root.seconds > context.settings.slow_statement_seconds
 
 
-async def _timed(root: Root, statement: Statement, context: Context) -> Row | None:
+async def _timed(root: Root, reading: Awaitable[T]) -> T:
     start = time.monotonic()
     try:
-        return await context.reader.row(statement)
+        return await reading
     finally:
         root.seconds = time.monotonic() - start
