@@ -7,6 +7,7 @@ over every SWITCH_SECONDS, so a quick answer waits that long at most, not for th
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -18,6 +19,7 @@ from fcgraph.api.reader import Reader
 
 T = TypeVar("T")
 SWITCH_SECONDS = 0.00005
+NICENESS = 10  # whoever waits for a processor gets the lane's
 JOIN_SECONDS_MAX = 10
 
 
@@ -76,8 +78,14 @@ class Lane:
     def _start(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="api-lane", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="api-lane", daemon=True)
         self._thread.start()
+
+    def _work(self) -> None:
+        assert self._loop is not None
+        if sys.platform == "linux":  # where this is for one thread; elsewhere it would be for all of them
+            os.nice(NICENESS)
+        self._loop.run_forever()
 
 
 async def _elsewhere(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:

@@ -14,6 +14,7 @@ from strawberry.types.execution import ExecutionResult, StreamExecutionResult
 from fcgraph.api import answers, arguments
 from fcgraph.api.documents import Documents
 from fcgraph.api.mutation import Mutation
+from fcgraph.api.plain import PlainObjects
 from fcgraph.api.query import Query
 from fcgraph.api.scalars import SCALARS
 from fcgraph.api.subscription import Subscription
@@ -62,6 +63,7 @@ def make(settings: Settings) -> tuple[FcgraphSchema, Documents]:
         mutation=Mutation,
         subscription=Subscription,
         extensions=[lambda: FromDocuments(documents)],
+        execution_context_class=PlainObjects,
         config=StrawberryConfig(
             disable_field_suggestions=settings.fcgraph_env == "production",
             scalar_map=SCALARS,

@@ -60,47 +60,51 @@ class CurrencyTotal:
 
 @strawberry.type(description="Daily totals. The answer states its own basis.")
 class DailyTotals:
+    asked: strawberry.Private[TotalsAsked]
+    found: strawberry.Private[Sequence[Row]]  # with the columns of `columns.DAILY_TOTAL`
     basis: TotalsBasis = strawberry.field(description="What the rows rest on.")
-    rows: list[DailyTotal] = strawberry.field(
-        description="Ordered by user, day and currency; days without payments have no row."
-    )
-    summary: list[CurrencyTotal] = strawberry.field(description="The rows added up per currency.")
+
+    # Only what is asked is made: a summary needs no object for each of a thousand rows.
+    @strawberry.field(description="Ordered by user, day and currency; days without payments have no row.")
+    def rows(self) -> list[DailyTotal]:
+        return [
+            DailyTotal(
+                statuses=self.asked.statuses,
+                user_id=row["userId"],
+                day=row["day"],
+                currency=row["currency"],
+                total_sent=row["totalSent"],
+                total_received=row["totalReceived"],
+                sent_count=row["sentCount"],
+                received_count=row["receivedCount"],
+            )
+            for row in self.found
+        ]
+
+    @strawberry.field(description="The rows added up per currency.")
+    def summary(self) -> list[CurrencyTotal]:
+        return [
+            CurrencyTotal(
+                currency=s.currency,
+                total_sent=s.total_sent,
+                total_received=s.total_received,
+                sent_count=s.sent_count,
+                received_count=s.received_count,
+            )
+            for s in summary_of(self.found)
+        ]
 
     @staticmethod
     def of(asked: TotalsAsked, zone: str, watermark: int, rows: Sequence[Row]) -> DailyTotals:
-        """From rows with the columns of `columns.DAILY_TOTAL`."""
-        return DailyTotals(
-            basis=TotalsBasis(
-                start=asked.start,
-                end=asked.end,
-                time_zone=zone,
-                statuses=[PaymentStatus(s) for s in asked.statuses],
-                watermark=BigInt(watermark),
-            ),
-            rows=[
-                DailyTotal(
-                    statuses=asked.statuses,
-                    user_id=row["userId"],
-                    day=row["day"],
-                    currency=row["currency"],
-                    total_sent=row["totalSent"],
-                    total_received=row["totalReceived"],
-                    sent_count=row["sentCount"],
-                    received_count=row["receivedCount"],
-                )
-                for row in rows
-            ],
-            summary=[
-                CurrencyTotal(
-                    currency=s.currency,
-                    total_sent=s.total_sent,
-                    total_received=s.total_received,
-                    sent_count=s.sent_count,
-                    received_count=s.received_count,
-                )
-                for s in summary_of(rows)
-            ],
+        """From the rows that were found."""
+        basis = TotalsBasis(
+            start=asked.start,
+            end=asked.end,
+            time_zone=zone,
+            statuses=[PaymentStatus(s) for s in asked.statuses],
+            watermark=BigInt(watermark),
         )
+        return DailyTotals(asked=asked, found=rows, basis=basis)
 
 
 def totals_asked(

@@ -43,7 +43,7 @@ THEIRS = {
 }
 # Off the fast path: daily totals of each user of a page.
 OFF = (
-    "query($start: Date!, $end: Date!) { users(first: 10) { nodes { userId name createdAt"
+    'query($start: Date!, $end: Date!) { users(first: 10, search: "User 10") { nodes { userId name createdAt'
     " dailyTotals(start: $start, end: $end) { summary { currency totalSent totalReceived } } } } }"
 )
 HEAVY_USER = str(UUID(int=1))
