@@ -8,10 +8,16 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
+import psycopg2
 import pytest
 import sqlalchemy as sa
 
 from fcgraph import db
+from fcgraph.queries import OPERATOR
+from fcgraph.queries.columns import IN_INDEX
+from fcgraph.queries.pages import asked
+from fcgraph.queries.payments import Owner, PaymentsAsked, page_sql
+from fcgraph.queries.statement import Values
 from tests.api.asking import Api
 from tests.api.cases import BOB, EDGE_PAYMENTS, ZOE, user
 
@@ -238,3 +244,18 @@ def test_cursors_with_any_key_are_refused_or_answered(demo: Api) -> None:
         errors = response.json().get("errors", [])
         assert response.status_code == 200
         assert {e["extensions"]["code"] for e in errors} <= {"INVALID_CURSOR"}
+
+
+def test_a_page_of_a_users_payments_is_read_from_the_indexes_alone(demo_url: str) -> None:
+    page = asked(100, None, None, None, page_default=20, page_max=100)
+    values = Values()
+    sql = page_sql(
+        values, PaymentsAsked(), page, Owner(f"'{user(1)}'::uuid"), zone="UTC", viewer=OPERATOR, columns=IN_INDEX
+    )
+    assert values.items == []
+    with psycopg2.connect(demo_url) as connection, connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")  # the table is small
+        cursor.execute(f"EXPLAIN {sql}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    for party in ("sender", "receiver"):
+        assert f"Index Only Scan using ix_transactions_{party}" in plan
