@@ -136,7 +136,7 @@ class GraphQLEndpoint:
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = [answers.told(e, context.request_id) for e in result.errors]
-        return _status(result.errors or []), list(written(body))
+        return _status(result.errors or []), [b"".join(written(body))]
 
 
 def _content_type(scope: Scope) -> bytes:

@@ -38,6 +38,7 @@ def longest_wait(api: Api, long: Future[Any]) -> tuple[float, float]:
         # The client and the server are threads here. Asking without a pause, they would hand the interpreter to each
         # other and leave the lane, a third, waiting for seconds.
         time.sleep(PAUSE_SECONDS)
+    gc.unfreeze()
     return max(waits), time.monotonic() - start
 
 
