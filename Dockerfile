@@ -25,4 +25,5 @@ RUN useradd --uid 10001 --create-home fcgraph && install -d -o fcgraph /data /da
 USER fcgraph
 
 EXPOSE 8000
-CMD ["uvicorn", "fcgraph.api.app:app", "--host", "0.0.0.0", "--port", "8000", "--no-proxy-headers", "--no-server-header"]
+CMD ["uvicorn", "fcgraph.api.app:app", "--host", "0.0.0.0", "--port", "8000", "--no-proxy-headers", "--no-server-header", \
+     "--http", "fcgraph.api.server:OneWrite"]

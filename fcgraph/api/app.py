@@ -19,7 +19,7 @@ from structlog.contextvars import bound_contextvars
 
 from fcgraph import db, log
 from fcgraph import settings as process_settings
-from fcgraph.api import answers, playground, rest
+from fcgraph.api import answers, playground, rest, slices
 from fcgraph.api import schema as api_schema
 from fcgraph.api.context import Doors, new_request_id
 from fcgraph.api.endpoint import GraphQLEndpoint
@@ -158,6 +158,7 @@ def __getattr__(name: str) -> Any:
     log.set_up("api", level=settings.log_level, fmt=settings.log_format)
     globals()["app"] = create(settings)
     _collect_rarely()
+    slices.shorten()
     return globals()["app"]
 
 

@@ -27,6 +27,8 @@ from seeds.load import load_reference
 
 ROOT = Path(__file__).parent.parent.parent
 READY_POLL_SECONDS = 2
+# Nothing here asks who a proxy says is asking, and nobody needs to know what serves; both cost every answer.
+UVICORN_OPTIONS = ("--no-proxy-headers", "--no-server-header", "--http", "fcgraph.api.server:OneWrite")
 APPLICATION = 1  # the layer above the servers
 
 
@@ -180,8 +182,7 @@ class Up:
         """Our processes."""
         serve = ["uvicorn", "fcgraph.api.app:app", "--host", self.settings.api_host]
         serve += ["--port", str(self.settings.api_port), "--timeout-graceful-shutdown", "5", "--no-access-log"]
-        # Nothing here asks who a proxy says is asking, and nobody needs to know what serves; both cost every answer.
-        serve += ["--no-proxy-headers", "--no-server-header"]
+        serve += UVICORN_OPTIONS
         modules = {
             "api": serve,
             "consumer": ["workers.consumer"],

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 
 from fcgraph.embedded import ports
+from fcgraph.embedded.up import UVICORN_OPTIONS
 from fcgraph.settings import Settings
 from tests import services
 from tests.waiting import until
@@ -23,6 +24,7 @@ def server(settings: Settings, log: Path) -> Iterator[str]:
     """The address of an API with these settings; its lines are in `log`."""
     port = ports.free()
     command = [sys.executable, "-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port), "--no-access-log"]
+    command += UVICORN_OPTIONS
     with log.open("wb") as lines:
         process = subprocess.Popen(
             command, cwd=services.ROOT, env=services.environment(settings), stdout=lines, stderr=lines

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 
 from fcgraph.embedded import ports
+from fcgraph.embedded.up import UVICORN_OPTIONS
 from tests import services
 from tests.waiting import until
 
@@ -33,9 +34,9 @@ def uvicorn(app: str, database_url: str, processes: int, ready: str) -> Iterator
     """An ASGI application of ours; the value is its address."""
     port = ports.free()
     command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
-    command += ["--no-proxy-headers", "--no-server-header"]  # as `make up` starts it
+    command += [*UVICORN_OPTIONS, "--workers", str(processes)]
     environment = services.clean_environment() | {"DATABASE_URL": database_url, "LOG_LEVEL": "WARNING"}
-    with _running([*command, "--workers", str(processes)], ROOT, environment, f"http://127.0.0.1:{port}", ready) as url:
+    with _running(command, ROOT, environment, f"http://127.0.0.1:{port}", ready) as url:
         yield url
 
 
