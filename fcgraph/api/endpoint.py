@@ -46,6 +46,8 @@ class GraphQLEndpoint:
         self._schema = schema
         self._documents = documents
         self._queries_in_lane = 0
+        self._lane_seconds = 0.0
+        self._lane_looked = 0.0
         self._deadlines = Deadlines(doors.settings.operation_timeout_seconds)
         self.fast_path = FastPath(documents.schema, doors.settings.slow_statements_max)
 
@@ -108,14 +110,20 @@ class GraphQLEndpoint:
         return admit() if self._documents.remembers(request.query) else await self._lane.call(admit)
 
     async def _query_in_lane(self, admitted: Admitted, request: bodies.Request, request_id: str) -> Answer:
-        self._queries_in_lane += 1
-        start = time.monotonic()
+        start = self._lane_time(+1)
         try:
             return await self._in_lane(request, request_id)
         finally:
-            # Its share of the time, as those that run at once share the interpreter.
-            admitted.prepared.seconds = (time.monotonic() - start) / self._queries_in_lane
-            self._queries_in_lane -= 1
+            admitted.prepared.seconds = self._lane_time(-1) - start
+
+    def _lane_time(self, change: int) -> float:
+        """Seconds the lane gave to each query that was there: those that run at once share the interpreter."""
+        now = time.monotonic()
+        if self._queries_in_lane:
+            self._lane_seconds += (now - self._lane_looked) / self._queries_in_lane
+        self._lane_looked = now
+        self._queries_in_lane += change
+        return self._lane_seconds
 
     async def _in_lane(self, request: bodies.Request, request_id: str) -> Answer:
         doors = replace(self._doors, reader=self._lane.reader)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +87,13 @@ def test_generated_operations_have_equal_answers(roomy: Api) -> None:
         " history { revision status recordedAt source { kind lineNumber } } } } }",
         "{ user(userId: $zoe) { dailyTotals(start: \"2024-03-01\", end: \"2024-04-01\") { rows { day"
         " payments(first: 2) { totalCount nodes { amount sender { name } } pageInfo { endCursor } } } } } }",
+        "{ users { nodes { name dailyTotals(start: \"2024-03-01\", end: \"2024-04-01\") { rows { day totalSent }"
+        " summary { currency totalSent sentCount } basis { watermark } } } } }",
+        "{ users(first: 2) { totalCount pageInfo { hasNextPage endCursor } edges { cursor node {"
+        " a: dailyTotals(start: \"2024-03-01\", end: \"2024-04-01\") { rows { day } }"
+        " b: dailyTotals(start: \"2024-03-01\", end: \"2024-03-01\", statuses: [PENDING]) { summary { totalSent } } } }"
+        " nodes { dailyTotals(start: \"2024-03-01\", end: \"2024-04-01\") { rows { day } } } } }",
+        "{ users(first: 0) { nodes { dailyTotals(start: \"2024-03-01\", end: \"2024-04-01\") { rows { day } } } } }",
         "{ dailyTotals(userIds: [], start: \"2024-03-01\", end: \"2024-03-01\") { rows { day } summary { currency }}}",
     ],
 )  # fmt: skip
@@ -118,13 +126,32 @@ def test_one_document_with_other_conditions_and_variables(demo: Api) -> None:
     "query",
     [
         "{ payments(first: 1) { nodes { amount } } currencies { code } }",
-        '{ users(first: 2) { nodes { dailyTotals(start: "2025-05-01", end: "2025-05-09") { rows { day } } } } }',
+        """{ payments(first: 2) { nodes { sender { dailyTotals(start: "2025-05-01", end: "2025-05-09") {
+          rows { day } } } } } }""",
+        """{ users(first: 2) { nodes { dailyTotals(start: "2025-05-01", end: "2025-05-09") {
+          rows { day payments(first: 1) { nodes { amount } } } } } } }""",
     ],
 )
 def test_what_it_does_not_know_is_left_to_strawberry(demo: Api, query: str) -> None:
     fast, slow = BothPaths(demo).answers(Operation(query, {}))
     assert fast is None
     assert b'"errors"' not in slow
+
+
+def test_totals_of_a_page_of_users_are_as_many_as_they_may_be(demo: Api, demo_url: str, tmp_path: Path) -> None:
+    """All of the page together, and not those of the user behind it; one more, and Strawberry says so."""
+    totals = 'dailyTotals(start: "2024-03-01", end: "2024-04-01") { rows { day } }'
+    users = demo.ask(f"{{ users {{ nodes {{ {totals} }} }} }}")["users"]["nodes"]
+    counts = [len(user["dailyTotals"]["rows"]) for user in users]
+    size = max(n for n, count in enumerate(counts) if count)  # the user behind the page has some
+    rows = 2 * sum(counts[:size])
+    assert rows > 2
+    page = f"{{ users(first: {size}) {{ nodes {{ a: {totals} b: {totals} }} pageInfo {{ hasNextPage }} }} }}"
+    for rows_max, refused in ((rows, False), (rows - 1, True)):
+        with serving(settings_for(demo_url, tmp_path, totals_rows_max=rows_max)) as api:
+            fast, slow = BothPaths(api).answers(Operation(page, {}))
+            assert fast == (None if refused else slow)
+            assert (b"TOTALS_ROWS_MAX" in slow) is refused
 
 
 def test_other_ids_find_the_same_statement(demo: Api) -> None:

@@ -3,11 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fcgraph.api.fastpath.selection import Selected
 from fcgraph.api.fastpath.text import NotFast, constant, joined, list_of, object_of
 from fcgraph.queries.pages import PageAsked, cursor_sql
+
+
+@dataclass(slots=True)
+class Beside:
+    """What is looked up beside each row of the page because it has to be counted over all of them.
+
+    Each SELECT gives one row of `json` and `rows`; in it `o.id` is the row's `id`, NULL for the row behind the page.
+    """
+
+    id: str
+    rows_max: int = 0  # of all together; when there are more, the connection is NULL
+    selects: list[str] = field(default_factory=list)
+
+    def add(self, select: str) -> str:
+        """SQL of its `json`."""
+        self.selects.append(select)
+        return f"b{len(self.selects)}.json"
+
+    def joins(self, of_page: str) -> str:
+        """What follows the rows in FROM."""
+        if not self.selects:
+            return ""
+        named = [f"(SELECT {self.id} AS id{f' WHERE {of_page}' if of_page else ''}) o"]
+        named += [f"({select}) b{n}" for n, select in enumerate(self.selects, 1)]
+        return "".join(f" LEFT JOIN LATERAL {each} ON true" for each in named)
+
+    def bounded(self, members: str) -> str:
+        """The connection's text, or NULL."""
+        if not self.selects:
+            return members
+        rows = " + ".join(f"COALESCE(sum(b{n}.rows), 0)" for n in range(1, len(self.selects) + 1))
+        return f"CASE WHEN {rows} <= {self.rows_max} THEN {members} END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +53,7 @@ class Rows:
     page: Callable[[int], str]
     count: Callable[[], str]
     node: Callable[[Selected], str]
+    beside: Beside | None = None
 
     def order(self, descending: bool) -> str:
         """ORDER BY for the list's order, or against it."""
@@ -48,7 +81,10 @@ def connection_sql(fields: list[Selected], page: PageAsked, rows: Rows) -> str:
         source = rows.page(page.size)
     else:
         return f"({members})"
-    return f"(SELECT {members} FROM ({source}) {rows.alias})"
+    joins = ""
+    if rows.beside is not None:
+        joins, members = rows.beside.joins(writer.of_page), rows.beside.bounded(members)
+    return f"(SELECT {members} FROM ({source}) {rows.alias}{joins})"
 
 
 def _looks_further(field: Selected, page: PageAsked) -> bool:

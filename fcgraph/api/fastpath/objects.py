@@ -12,7 +12,7 @@ from typing import Any
 from graphql.execution.values import VariableValues, get_argument_values
 
 from fcgraph.api.context import Context
-from fcgraph.api.fastpath.connections import Rows, connection_sql
+from fcgraph.api.fastpath.connections import Beside, Rows, connection_sql
 from fcgraph.api.fastpath.selection import Selected
 from fcgraph.api.fastpath.text import NotFast, constant, list_of, object_of
 from fcgraph.api.fastpath.totals import totals_sql
@@ -40,6 +40,7 @@ class Asking:
     values: Values
     roots: int = 1  # root fields of the operation
     in_list: bool = False  # inside the rows of a page
+    beside: Beside | None = None  # where to put what has to be counted over all rows of the page
     totals: TotalsAsked | None = None  # the daily totals inside whose rows we are
 
     def arguments(self, field: Selected) -> dict[str, Any]:
@@ -102,13 +103,20 @@ def _payments_of_total(field: Selected, asking: Asking) -> str:
 
 
 def _daily_totals_of_user(field: Selected, asking: Asking) -> str:
-    return daily_totals_sql(field, "u.user_id", asking)
+    if not asking.in_list:
+        return daily_totals_sql(field, "u.user_id", asking)
+    if asking.beside is None:
+        raise NotFast  # their number is bounded over all users of the answer
+    asking.beside.rows_max = asking.context.settings.totals_rows_max // asking.roots
+    return asking.beside.add(_totals_select(field, "o.id", asking))
 
 
 def daily_totals_sql(field: Selected, owner: str | None, asking: Asking) -> str:
     """An expression: daily totals; NULL when there are too many."""
-    if asking.in_list:
-        raise NotFast  # their number is bounded over all users of the page
+    return f"(SELECT json FROM ({_totals_select(field, owner, asking)}) of_totals)"
+
+
+def _totals_select(field: Selected, owner: str | None, asking: Asking) -> str:
     settings, given = asking.context.settings, asking.arguments(field)
     asked = totals_asked(
         given["start"], given["end"], given.get("statuses"), given.get("currency"), given.get("userIds")
@@ -119,6 +127,8 @@ def daily_totals_sql(field: Selected, owner: str | None, asking: Asking) -> str:
     rows_max = settings.totals_rows_max
     below = [f for rows in field.children if rows.name == "rows" for f in rows.children if f.name == "payments"]
     nodes = sum(asking.page(asking.arguments(f)).size for f in below)  # per row
+    if nodes and asking.in_list:
+        raise NotFast  # they are bounded over all users of the answer, too
     if nodes:
         rows_max = min(rows_max, settings.query_nodes_max // asking.roots // nodes)
     inside = replace(asking, totals=asked)
@@ -131,7 +141,7 @@ def daily_totals_sql(field: Selected, owner: str | None, asking: Asking) -> str:
 def payments_sql(field: Selected, asked: PaymentsAsked, page: PageAsked, owner: Owner, asking: Asking) -> str:
     """An expression: a connection of payments."""
     zone, viewer, values = asking.context.settings.report_timezone, asking.context.viewer, asking.values
-    inside = replace(asking, in_list=True)
+    inside = replace(asking, in_list=True, beside=None)
     columns = "*" if any(f.name in BEYOND_INDEX for f in _of_nodes(field)) else IN_INDEX
     rows = Rows(
         alias="t",

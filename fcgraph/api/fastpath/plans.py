@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from fcgraph.api.context import Context
-from fcgraph.api.fastpath.connections import Rows, connection_sql
+from fcgraph.api.fastpath.connections import Beside, Rows, connection_sql
 from fcgraph.api.fastpath.objects import Asking, daily_totals_sql, filter_of, object_sql, payments_sql
 from fcgraph.api.fastpath.selection import Selected
 from fcgraph.api.types.payments import payments_asked
@@ -76,7 +76,8 @@ def _user(field: Selected, asking: Asking) -> str:
 def _users(field: Selected, asking: Asking) -> str:
     given, values, viewer = asking.arguments(field), asking.values, asking.context.viewer
     page, search = asking.page(given), given.get("search")
-    inside = replace(asking, in_list=True)
+    beside = Beside("u.user_id")
+    inside = replace(asking, in_list=True, beside=beside)
     rows = Rows(
         alias="u",
         kind=users_queries.USERS_ORDER.kind,
@@ -85,6 +86,7 @@ def _users(field: Selected, asking: Asking) -> str:
         page=lambda rows: users_queries.page_sql(values, search, page, viewer=viewer, rows=rows),
         count=lambda: users_queries.count_sql(values, search, viewer),
         node=lambda node: object_sql(USER, node.children, inside),
+        beside=beside,
     )
     return _as_bytes(connection_sql(field.children, page, rows))
 

@@ -17,13 +17,15 @@ Node = Callable[[Selected], str]
 def totals_sql(
     fields: list[Selected], asked: TotalsAsked, zone: str, totals: str, rows_max: int, order: str, row: Node
 ) -> str:
-    """An expression: the JSON text of the daily totals; NULL when there are more than `rows_max`. Raises NotFast.
+    """A SELECT of `json`, the text of the daily totals, NULL when there are more than `rows_max`, and their number
+    `rows`. Raises NotFast.
 
     `totals` is their SELECT, `row` writes one row `d`, `order` is how they are sorted.
     """
     members = object_of([(f.key, _member(f, asked, zone, order, row)) for f in fields])
     return (
-        f"(WITH d AS ({totals} LIMIT {rows_max + 1}) SELECT CASE WHEN count(*) <= {rows_max} THEN {members} END FROM d)"
+        f"WITH d AS ({totals} LIMIT {rows_max + 1})"
+        f" SELECT CASE WHEN count(*) <= {rows_max} THEN {members} END AS json, count(*) AS rows FROM d"
     )
 
 

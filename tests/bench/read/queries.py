@@ -41,11 +41,17 @@ THEIRS = {
     f" pageList(since: $since, until: $until, size: 100) {{ {EIGHT} userBySenderId {{ name }}"
     " userByReceiverId { name } } } }",
 }
-# Off the fast path: daily totals of each user of a page.
-OFF = (
+# Beyond these four. The first page of users whose name has "User 10" is without the one with the most payments.
+PAGE_WITH_TOTALS = (
     'query($start: Date!, $end: Date!) { users(first: 10, search: "User 10") { nodes { userId name createdAt'
     " dailyTotals(start: $start, end: $end) { summary { currency totalSent totalReceived } } } } }"
 )
+OFF = (
+    'query($start: Date!, $end: Date!) { users(first: 3, search: "User 10") { nodes { userId name createdAt'
+    " dailyTotals(start: $start, end: $end) { rows { day currency totalSent totalReceived"
+    " payments(first: 3) { nodes { transactionId amount status } } } } } } }"
+)
+STOCK = {"10 users, their totals of a month": PAGE_WITH_TOTALS, "off the fast path: 3 users, down to payments": OFF}
 HEAVY_USER = str(UUID(int=1))
 FIFTY = [str(UUID(int=n)) for n in range(2, 52)]
 ALL = 'start: "2025-04-01", end: "2025-06-30", statuses: [COMPLETED, PENDING, FAILED]'
@@ -56,8 +62,9 @@ SLOW = {
     "270 totals, 30 payments each": "query($heavy: [UUID!]) { dailyTotals(userIds: $heavy, ALL)"
     " { rows { day payments(first: 30) { nodes { EIGHT } } } } }",
     "totals of everybody (refused)": "query { dailyTotals(ALL) { rows { TOTALS } } }",
-    "off the fast path: 50 users' totals": "query { users(first: 50) { nodes { dailyTotals(ALL)"
-    " { rows { TOTALS } } } } }",
+    "totals of a page of 50 users": "query { users(first: 50) { nodes { dailyTotals(ALL) { rows { TOTALS } } } } }",
+    "off the fast path: 50 senders' totals": "query { payments(first: 50) { nodes { sender { dailyTotals(ALL)"
+    " { rows { TOTALS } } } } } }",
 }
 
 
