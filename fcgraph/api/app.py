@@ -91,7 +91,12 @@ def create(settings: Settings) -> Application:
     app.state.probe = Probe(doors)
     app.endpoint = GraphQLEndpoint(doors, schema, documents, lane)
     app.lane = lane
-    app.socket = GraphQLSocket(replace(doors, reader=lane.reader), schema, documents)
+    app.socket = GraphQLSocket(
+        replace(doors, reader=lane.reader),
+        schema,
+        documents,
+        lambda request, request_id: lane.back(app.endpoint.answer(request, request_id)),
+    )
     app.include_router(rest.router)
     app.include_router(playground.router)
     app.middleware("http")(_with_request_id)

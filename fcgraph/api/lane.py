@@ -29,6 +29,7 @@ class Lane:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -45,6 +46,11 @@ class Lane:
             return work()
 
         return await self.run(called)
+
+    async def back(self, work: Coroutine[Any, Any, T]) -> T:
+        """From within the lane: what the work returns when the server's event loop runs it."""
+        assert self._server is not None
+        return await _elsewhere(work, self._server)
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Run an ASGI application here whose messages come and go by the caller's event loop."""
@@ -77,6 +83,7 @@ class Lane:
 
     def _start(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
+        self._server = asyncio.get_running_loop()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._work, name="api-lane", daemon=True)
         self._thread.start()

@@ -1,15 +1,18 @@
-"""Websockets at /graphql: graphql-transport-ws, with frames held against the protocol before Strawberry sees them."""
+"""Websockets at /graphql: graphql-transport-ws, with frames held against the protocol before Strawberry sees them.
+
+Queries are answered as by POST.
+"""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from copy import copy
 from datetime import timedelta
 from typing import Any, cast
 
 import orjson
 from graphql import GraphQLError, OperationType
-from starlette.requests import Request
+from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Message as Frame
 from starlette.types import Receive, Scope, Send
@@ -24,11 +27,13 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 )
 
 from fcgraph.api import answers
+from fcgraph.api.bodies import Request
 from fcgraph.api.context import Context, Doors, new_request_id
 from fcgraph.api.documents import Documents, NotAdmitted
 from fcgraph.api.schema import FcgraphSchema
 from fcgraph.errors import LimitReached
 
+Answering = Callable[[Request, str], Awaitable[bytes]]  # a query and a request id to the body of the answer
 INVALID_FRAME = "Invalid message"
 TOO_BIG = 1009
 
@@ -62,18 +67,17 @@ class StrictHandler(BaseGraphQLTransportWSHandler[Context, None]):
         self.view.documents.admit(payload["query"], payload.get("operationName"), payload.get("variables") or {})
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
-        """As Strawberry does it, but each operation has its own context, and a query the time that it has by POST."""
-        own = copy(self)
-        own.context = self.view.new_context()
-        kind = self.view.documents.prepare(operation.query).operation(operation.operation_name or None).operation
-        seconds = self.view.settings.operation_timeout_seconds if kind is OperationType.QUERY else None
-        try:
-            async with asyncio.timeout(seconds):
-                await super(StrictHandler, own).run_operation(operation)
-        except TimeoutError:
-            limit = LimitReached(answers.TOO_SLOW.format(seconds))
-            told: Any = [answers.told(GraphQLError(limit.message, original_error=limit), own.context.request_id)]
-            await operation.send_operation_message({"id": operation.id, "type": "error", "payload": told})
+        """A query is answered as by POST; the rest as Strawberry does it, but each operation has its own context."""
+        name = operation.operation_name or None
+        if self.view.documents.prepare(operation.query).operation(name).operation is not OperationType.QUERY:
+            own = copy(self)
+            own.context = self.view.new_context()
+            await super(StrictHandler, own).run_operation(operation)
+            return
+        request = Request(operation.query, operation.variables or {}, name)
+        answer: Any = orjson.Fragment(await self.view.answer(request, new_request_id()))
+        await operation.send_operation_message({"id": operation.id, "type": "next", "payload": answer})
+        await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
 
 def _is_fit(message: dict[str, Any]) -> bool:
@@ -96,7 +100,7 @@ class GraphQLSocket(GraphQL[Context, None]):
 
     graphql_transport_ws_handler_class = StrictHandler
 
-    def __init__(self, doors: Doors, schema: FcgraphSchema, documents: Documents) -> None:
+    def __init__(self, doors: Doors, schema: FcgraphSchema, documents: Documents, answer: Answering) -> None:
         super().__init__(
             schema,
             graphql_ide=None,
@@ -107,6 +111,7 @@ class GraphQLSocket(GraphQL[Context, None]):
         self._doors = doors
         self.settings = doors.settings
         self.documents = documents
+        self.answer = answer
 
     def new_context(self) -> Context:
         """The context of one operation."""
@@ -115,7 +120,10 @@ class GraphQLSocket(GraphQL[Context, None]):
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)
 
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
+    def encode_json(self, data: object) -> str:
+        return orjson.dumps(data).decode()
+
+    async def get_context(self, request: HttpRequest | WebSocket, response: Response | WebSocket) -> Context:
         return self.new_context()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

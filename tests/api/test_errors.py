@@ -18,6 +18,7 @@ from fcgraph.queries import Statement, Viewer
 from tests.api.asking import Api, serving
 from tests.api.cases import CHARLIE, ZOE, user
 from tests.api.conftest import settings_for
+from tests.api.test_subscription import connected
 
 SECRET = "the secret of the bug"
 
@@ -45,6 +46,20 @@ def test_a_bug_is_masked_and_logged(demo: Api, monkeypatch: pytest.MonkeyPatch, 
     logged = [line for line in lines if line["log_level"] == "error"]
     assert [line["request_id"] for line in logged] == [request_id]
     assert logged[0]["exc_info"]
+
+
+@pytest.mark.parametrize("query", ["{ currencies { code } }", "{ payments { nodes { amount } } }"])
+def test_a_bug_behind_a_query_over_a_socket(demo: Api, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    break_reader(monkeypatch, demo)
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines, connected(demo) as socket:
+        socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": query}})
+        told = socket.receive_json()
+        assert SECRET not in str(told)
+        (error,) = told["payload"]["errors"]
+        assert error["extensions"]["code"] == "INTERNAL"
+        assert socket.receive_json() == {"id": "1", "type": "complete"}
+    logged = [line["request_id"] for line in lines if line["log_level"] == "error"]
+    assert logged == [error["extensions"]["requestId"]]
 
 
 def test_a_bug_behind_a_rest_view(demo: Api, monkeypatch: pytest.MonkeyPatch) -> None:
