@@ -5,6 +5,7 @@ No Docker is needed: each service's command runs with its environment on what th
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -25,6 +26,7 @@ from fcgraph import db
 from fcgraph.api import playground
 from fcgraph.embedded import kafka as embedded_kafka
 from fcgraph.embedded import ports, postgres
+from fcgraph.embedded.up import UVICORN_OPTIONS
 from fcgraph.settings import Settings
 from tests import services
 from tests.waiting import until
@@ -109,6 +111,13 @@ def test_the_playground_is_built_from_what_is_there_to_where_the_api_looks() -> 
     built = re.search(r"^COPY --from=playground /build/dist (\S+)$", IMAGE_STAGE, flags=re.MULTILINE)
     assert built is not None
     assert (services.ROOT / built[1]).resolve() == playground.DIST.resolve()
+
+
+def test_the_api_has_the_options_that_make_up_gives_it() -> None:
+    options = list(UVICORN_OPTIONS)
+    [image_command] = re.findall(r"^CMD (\[.*?\])$", IMAGE_STAGE.replace("\\\n", ""), flags=re.MULTILINE)
+    assert OURS["api"]["command"] == json.loads(image_command)
+    assert OURS["api"]["command"][-len(options) :] == options
 
 
 @pytest.fixture(scope="module")

@@ -53,14 +53,13 @@ class Lane:
         return await _elsewhere(work, self._server)
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run an ASGI application here whose messages come and go by the caller's event loop."""
-        server = asyncio.get_running_loop()
+        """Run an ASGI application here whose messages come and go by the server's event loop."""
 
         async def receive_there() -> Message:
-            return await _elsewhere(_coroutine(receive()), server)
+            return await self.back(_coroutine(receive()))
 
         async def send_there(message: Message) -> None:
-            await _elsewhere(_coroutine(send(message)), server)
+            await self.back(_coroutine(send(message)))
 
         await self.run(lambda: _coroutine(app(scope, receive_there, send_there)))
 

@@ -18,7 +18,7 @@ class Beside:
     """
 
     id: str
-    rows_max: int = 0  # of all together; when there are more, the connection is NULL
+    rows_max: int  # of all together; when there are more, the connection is NULL
     selects: list[str] = field(default_factory=list)
 
     def add(self, select: str) -> str:
@@ -28,16 +28,12 @@ class Beside:
 
     def joins(self, of_page: str) -> str:
         """What follows the rows in FROM."""
-        if not self.selects:
-            return ""
         named = [f"(SELECT {self.id} AS id{f' WHERE {of_page}' if of_page else ''}) o"]
         named += [f"({select}) b{n}" for n, select in enumerate(self.selects, 1)]
         return "".join(f" LEFT JOIN LATERAL {each} ON true" for each in named)
 
     def bounded(self, members: str) -> str:
         """The connection's text, or NULL."""
-        if not self.selects:
-            return members
         rows = " + ".join(f"COALESCE(sum(b{n}.rows), 0)" for n in range(1, len(self.selects) + 1))
         return f"CASE WHEN {rows} <= {self.rows_max} THEN {members} END"
 
@@ -82,7 +78,7 @@ def connection_sql(fields: list[Selected], page: PageAsked, rows: Rows) -> str:
     else:
         return f"({members})"
     joins = ""
-    if rows.beside is not None:
+    if rows.beside is not None and rows.beside.selects:
         joins, members = rows.beside.joins(writer.of_page), rows.beside.bounded(members)
     return f"(SELECT {members} FROM ({source}) {rows.alias}{joins})"
 

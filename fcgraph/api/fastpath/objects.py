@@ -107,7 +107,6 @@ def _daily_totals_of_user(field: Selected, asking: Asking) -> str:
         return daily_totals_sql(field, "u.user_id", asking)
     if asking.beside is None:
         raise NotFast  # their number is bounded over all users of the answer
-    asking.beside.rows_max = asking.context.settings.totals_rows_max // asking.roots
     return asking.beside.add(_totals_select(field, "o.id", asking))
 
 
@@ -127,9 +126,9 @@ def _totals_select(field: Selected, owner: str | None, asking: Asking) -> str:
     rows_max = settings.totals_rows_max
     below = [f for rows in field.children if rows.name == "rows" for f in rows.children if f.name == "payments"]
     nodes = sum(asking.page(asking.arguments(f)).size for f in below)  # per row
-    if nodes and asking.in_list:
-        raise NotFast  # they are bounded over all users of the answer, too
     if nodes:
+        if asking.in_list:
+            raise NotFast  # they are bounded over all users of the answer, too
         rows_max = min(rows_max, settings.query_nodes_max // asking.roots // nodes)
     inside = replace(asking, totals=asked)
     order = "d.user_id, d.day, d.currency" if owner is None else "d.day, d.currency"

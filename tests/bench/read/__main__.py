@@ -124,9 +124,7 @@ def four_questions(ours: str, theirs: str, bare: str, rounds: int, seconds: int)
         }
         same_number_of_rows(ours, theirs, bare, name)
         found = alternating(rounds, runs)
-        for server, measured in found.items():
-            ratio = "" if server == "fcgraph" else f"{found['fcgraph'].per_second / measured.per_second:.2f}"
-            table.add_row(f"{name} {meaning}", server, *_figures(measured), ratio)
+        _compare(table, f"{name} {meaning}", found)
         ours_by_question[name] = found["fcgraph"]
     console.print(table)
     return ours_by_question
@@ -153,9 +151,7 @@ def over_stock(ours: str, stock: str, rounds: int, seconds: int) -> None:
         bodies = queries.ours(query)
         runs = {"fcgraph": partial(load.run, ours, bodies, seconds), "stock": partial(load.run, stock, bodies, seconds)}
         found = alternating(rounds, runs)
-        for server, measured in found.items():
-            ratio = "" if server == "fcgraph" else f"{found['fcgraph'].per_second / measured.per_second:.2f}"
-            table.add_row(name, server, *_figures(measured), ratio)
+        _compare(table, name, found)
     console.print(table)
 
 
@@ -203,6 +199,12 @@ def deep_page(ours: str, rounds: int, seconds: int) -> None:
         f"heavy user's page p50: first {found['first'].p50_ms:.2f} ms,"
         f" at depth {DEPTH:,} {found['deep'].p50_ms:.2f} ms, ratio {found['deep'].p50_ms / found['first'].p50_ms:.2f}"
     )
+
+
+def _compare(table: Table, name: str, found: Mapping[str, Measured]) -> None:
+    for server, measured in found.items():
+        ratio = "" if server == "fcgraph" else f"{found['fcgraph'].per_second / measured.per_second:.2f}"
+        table.add_row(name, server, *_figures(measured), ratio)
 
 
 def _figures(measured: Measured) -> tuple[str, str, str]:
