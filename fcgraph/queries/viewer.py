@@ -8,9 +8,13 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """One who may see his own payments, or (`user_id` None) the operator, who sees everything."""
+    """One who may see his own payments, or (`user_id` None) the operator, who sees everything.
+
+    `principal` names the viewer wherever a decision is recorded, for example `local` or `cli:alice`.
+    """
 
     user_id: UUID | None
+    principal: str = "local"
 
 
 OPERATOR = Viewer(None)

@@ -1,0 +1,1 @@
+"""The nouns of the command line, one module each: the commands of `fcgraph NOUN VERB` and what they print."""

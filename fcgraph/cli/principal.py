@@ -1,0 +1,14 @@
+"""Who is at the command line, as decisions record it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+
+
+def principal() -> str:
+    """`cli:` and the name of the operating system's user; its number where the user has no name."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:{os.getuid()}"
