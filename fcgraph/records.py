@@ -14,6 +14,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from fcgraph import envelopes
+
 COLUMNS = ("transaction_id", "sender_id", "receiver_id", "amount", "currency", "timestamp", "status")
 STATUSES = ("pending", "completed", "failed")
 CONTENT = ("sender_id", "receiver_id", "amount", "currency", "timestamp")
@@ -301,7 +303,10 @@ _INVALID_CODE = {
 def read_message(value: bytes | None) -> dict[str, Any] | Rejection:
     """The JSON object in a Kafka value, numbers as exact text; a Rejection when there is none."""
     if value is None:
-        return reject("INVALID_JSON", "the message has no value")
+        return reject("INVALID_JSON", envelopes.TOMBSTONE)
+    framed = envelopes.framed(value)
+    if framed is not None:
+        return reject("UNSUPPORTED_ENVELOPE", framed)
     try:
         text = value.decode("utf-8-sig")
     except UnicodeDecodeError as e:
@@ -318,7 +323,8 @@ def read_message(value: bytes | None) -> dict[str, Any] | Rejection:
         return reject("INVALID_JSON", "the message is no JSON object: nested too deeply")
     if not isinstance(found, dict):
         return reject("INVALID_JSON", "the message is JSON, but no object")
-    return found
+    wrapped = envelopes.wrapped(found)
+    return found if wrapped is None else reject("UNSUPPORTED_ENVELOPE", wrapped)
 
 
 def check_message(found: Mapping[str, Any] | Rejection, reference: Reference) -> PaymentRecord | Rejection:

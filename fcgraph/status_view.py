@@ -58,11 +58,7 @@ def look(settings: Settings) -> Work:
             settings.kafka_consumer_group,
             timeout_seconds=LAG_SECONDS_MAX,
         )
-        work.consumer_lag = {
-            "total": lag.total,
-            "partitions": {str(p.partition): p.lag for p in lag.partitions},
-            "oldest_unread_age_seconds": lag.oldest_unread_age_seconds(datetime.now(UTC)),
-        }
+        work.consumer_lag = lag.shown(datetime.now(UTC))
     except Unavailable as e:
         work.away["kafka"] = e.message
     try:
@@ -112,6 +108,12 @@ def show(console: Console, stack: Stack, work: Work, time_zone: str) -> None:
         per_partition = ", ".join(f"{p}: {lag}" for p, lag in work.consumer_lag["partitions"].items())
         oldest = f"; the oldest has waited {age:.0f} s" if age is not None else ""
         console.print(f"Unread messages: {work.consumer_lag['total']} (by partition {per_partition or 'none'}){oldest}")
+        held = {p: count for p, count in work.consumer_lag["held_by_transaction"].items() if count}
+        if held:
+            per_partition = ", ".join(f"{p}: {count}" for p, count in held.items())
+            console.print(
+                f"[yellow]Held behind open transactions:[/] {sum(held.values())} (by partition {per_partition})"
+            )
     if work.jobs_waiting is not None:
         console.print(f"Jobs waiting for a worker: {work.jobs_waiting}")
     if "redis" not in work.away and not work.scheduled:

@@ -82,6 +82,7 @@ def create(settings: Settings) -> Application:
         yield
         await lane.close()
         await doors.reader.close()
+        app.state.probe.close()
         doors.threads.shutdown(wait=True, cancel_futures=True)
         doors.engine.dispose()
 

@@ -12,10 +12,11 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from fcgraph import kafka_lag, queue
+from fcgraph import queue
 from fcgraph.api.context import Doors
 from fcgraph.db import POSTGRES_VERSION_MIN
 from fcgraph.errors import FcgraphError, Unavailable
+from fcgraph.kafka_lag import LagReader
 from fcgraph.queries import Statement
 
 KAFKA_SECONDS_MAX = 2.0
@@ -51,6 +52,12 @@ class Probe:
         self._lock = asyncio.Lock()
         self._last: Readiness | None = None
         self._at = 0.0
+        self._lag_reader: LagReader | None = None
+
+    def close(self) -> None:
+        """Close the connections that are kept between two questions."""
+        if self._lag_reader is not None:
+            self._lag_reader.close()
 
     async def ask(self) -> Readiness:
         """What is known, at most a second old."""
@@ -86,17 +93,12 @@ class Probe:
 
     def _lag(self) -> dict[str, Any] | None:
         s = self._doors.settings
+        if self._lag_reader is None:
+            self._lag_reader = LagReader(s.kafka_broker, s.kafka_topic, s.kafka_consumer_group)
         try:
-            found = kafka_lag.read_lag(
-                s.kafka_broker, s.kafka_topic, s.kafka_consumer_group, timeout_seconds=KAFKA_SECONDS_MAX
-            )
+            return self._lag_reader.read(KAFKA_SECONDS_MAX).shown(datetime.now(UTC))
         except Unavailable:
             return None
-        return {
-            "total": found.total,
-            "partitions": {str(p.partition): p.lag for p in found.partitions},
-            "oldest_unread_age_seconds": found.oldest_unread_age_seconds(datetime.now(UTC)),
-        }
 
 
 @lru_cache(maxsize=2)

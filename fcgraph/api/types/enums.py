@@ -84,6 +84,7 @@ class RowProblemCode(Enum):
     INVALID_ENCODING = _value("INVALID_ENCODING", "Not UTF-8, or NUL.")
     INVALID_CSV = _value("INVALID_CSV", "Quotes that do not fit, or a line that is too long.")
     INVALID_JSON = _value("INVALID_JSON", "Not one JSON object.")
+    UNSUPPORTED_ENVELOPE = _value("UNSUPPORTED_ENVELOPE", "The payment is wrapped or framed by the producer.")
     INVALID_UUID = _value("INVALID_UUID", "Not a UUID.")
     INVALID_AMOUNT = _value("INVALID_AMOUNT", "Not a number in plain digits.")
     NEGATIVE_AMOUNT = _value("NEGATIVE_AMOUNT", "Less than zero.")
