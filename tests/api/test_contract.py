@@ -22,7 +22,6 @@ from fcgraph.api.schema import sdl
 COMMITTED = Path(__file__).parents[2] / "fcgraph" / "api" / "schema.graphql"
 # What was agreed with those who ask. More may be added to the schema, nothing of this may go.
 CONTRACT = Path(__file__).parent / "contract.graphql"
-# Where the project is developed, the contract lies beside it.
 
 
 def own_types(schema: GraphQLSchema) -> dict[str, Any]:
