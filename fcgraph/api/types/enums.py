@@ -97,6 +97,7 @@ class RowProblemCode(Enum):
     TIMESTAMP_WITHOUT_OFFSET = _value("TIMESTAMP_WITHOUT_OFFSET", "A date and time without an offset.")
     TIMESTAMP_IN_FUTURE = _value("TIMESTAMP_IN_FUTURE", "Further ahead than TIMESTAMP_AHEAD_MAX_SECONDS.")
     INVALID_STATUS = _value("INVALID_STATUS", "Not pending, completed or failed.")
+    INVALID_NAME = _value("INVALID_NAME", "A user's name with control characters, or longer than USER_NAME_MAX_CHARS.")
     CONTENT_DIFFERS = _value("CONTENT_DIFFERS", "The stored payment has other content.")
     STATUS_REVERSAL = _value("STATUS_REVERSAL", "Completed against failed.")
 
