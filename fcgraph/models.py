@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, Numeric, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, Integer, Numeric, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -69,8 +69,52 @@ class User(Base):
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
+    # What a search is compared with: the name without case and without differences that cannot be seen.
+    search_name: Mapped[str | None] = mapped_column(Text, Computed("search_form(name)", persisted=True))
 
-    __table_args__ = (Index("ix_users_name", "name", "user_id"),)
+    # A page of users is sorted by the beginning of the name: whole names do not fit into an index (queries/users.py).
+    __table_args__ = (Index("ix_users_name", sa.text("left(name, 200)"), "user_id"),)
+
+
+class UserBatch(Base):
+    """What one import of users changed. Its watermark is of the same order of commits as those of intake batches."""
+
+    __tablename__ = "user_batches"
+
+    user_batch_id: Mapped[int] = mapped_column(BigInteger, sa.Identity(always=True), primary_key=True)
+    watermark: Mapped[int | None] = mapped_column(BigInteger)
+    read_count: Mapped[int] = mapped_column(BigInteger)
+    inserted_count: Mapped[int] = mapped_column(BigInteger)
+    renamed_count: Mapped[int] = mapped_column(BigInteger)
+    unchanged_count: Mapped[int] = mapped_column(BigInteger)
+    rejected_count: Mapped[int] = mapped_column(BigInteger)
+    changed_by: Mapped[str] = mapped_column(Text)
+    correlation_id: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
+
+    __table_args__ = (
+        sa.UniqueConstraint("watermark"),
+        CheckConstraint(
+            "read_count = inserted_count + renamed_count + unchanged_count + rejected_count", name="counts_add_up"
+        ),
+    )
+
+
+class UserRevision(Base):
+    """A rename. Never changed or deleted (trigger). Revision 1 is the first name and has no row here."""
+
+    __tablename__ = "user_revisions"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.user_id"), primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name_before: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    user_batch_id: Mapped[int] = mapped_column(ForeignKey("user_batches.user_batch_id"))
+
+    __table_args__ = (
+        CheckConstraint("revision >= 2", name="revision"),
+        Index("ix_user_revisions_user_batch_id", "user_batch_id"),
+    )
 
 
 class Currency(Base):

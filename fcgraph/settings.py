@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     page_default: int = Field(25, ge=1)
     page_max: int = Field(100, ge=1)
     list_argument_max: int = Field(100, ge=1)
+    search_max_chars: int = Field(4000, ge=1)
     range_max_days: int = Field(366, ge=1)
     totals_rows_max: int = Field(10_000, ge=1)
     body_max_bytes: int = Field(256 * 1024, ge=1)
@@ -95,6 +96,8 @@ class Settings(BaseSettings):
     upload_max_bytes: int = Field(1024**3, ge=1)
     csv_line_max_bytes: int = Field(64 * 1024, ge=256)
     csv_chunk_bytes: int = Field(2 * 1024 * 1024, ge=1024)
+    user_name_max_chars: int = Field(4000, ge=1)
+    users_problems_max: int = Field(1000, ge=0)  # shown of one import of users; all rejected rows are counted
     import_lease_seconds: float = Field(15, gt=0)
     import_resume_seconds: float = Field(10, gt=0)
 

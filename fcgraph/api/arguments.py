@@ -24,7 +24,7 @@ DESCRIPTIONS = {
     "recordId": "The kept record's id.",
     "recordIds": "Ids of kept records, LIST_ARGUMENT_MAX (100) at most.",
     "resolution": "Which of the two stays: the stored payment, or the record that came in.",
-    "search": "Any part of the name, in upper or lower case.",
+    "search": "Any part of the name, in upper or lower case, with composed or combining accents.",
     "source": "Which door it came through.",
     "start": "The first day, in the reporting time zone, inclusive.",
     "state": "Imports in any of these states.",

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from fcgraph import db
 from fcgraph.api.loaders import Loaders
 from fcgraph.api.reader import Reader
-from fcgraph.errors import LimitReached, Unavailable
+from fcgraph.errors import BadInput, LimitReached, Unavailable
 from fcgraph.files import Files
 from fcgraph.queries import OPERATOR, Viewer
 from fcgraph.queries.pages import PageAsked, asked
@@ -91,6 +91,12 @@ class Context:
         """A connection's arguments, checked against the limits of this process."""
         s = self.settings
         return asked(first, after, last, before, page_default=s.page_default, page_max=s.page_max)
+
+    def search(self, text: str | None) -> str | None:
+        """A text to search for, checked. Raises BadInput."""
+        if text is not None and len(text) > self.settings.search_max_chars:
+            raise BadInput(f"A search has at most {self.settings.search_max_chars} characters (SEARCH_MAX_CHARS)")
+        return text
 
     def count_nodes(self, number: int) -> None:
         """Count what an answer has of pages. Raises LimitReached: how many there are below rows is only known now.

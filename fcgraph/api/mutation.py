@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import BinaryIO
@@ -14,14 +15,15 @@ from strawberry.file_uploads import Upload
 from fcgraph import csv_imports, log, queue
 from fcgraph.api.context import Context, Info
 from fcgraph.api.scalars import Month
-from fcgraph.api.types.enums import ConflictResolution, ErrorCode, ImportMode
-from fcgraph.api.types.imports import ImportJob, IntakeRecord
+from fcgraph.api.types.enums import ConflictResolution, ErrorCode, ImportMode, RowProblemCode
+from fcgraph.api.types.imports import ImportJob, IntakeRecord, RowProblem
 from fcgraph.api.types.payments import Payment
 from fcgraph.api.types.reports import ReportFile, generate, report_file
 from fcgraph.errors import Refused, Unavailable
 from fcgraph.intake import resolution
 from fcgraph.queries import imports as imports_sql
 from fcgraph.queries import payments as payments_sql
+from fcgraph.reference.users import Imported, import_users
 
 BLOCK_BYTES = 1024 * 1024
 TEXT_NAME = "pasted.csv"
@@ -116,6 +118,34 @@ class ResolveConflictPayload:
     user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
+@strawberry.type(description="What became of the rows of a file of users.")
+class UsersImportPayload:
+    read: int = strawberry.field(description="Rows read, without the header; the sum of the four counts below.")
+    inserted: int = strawberry.field(description="New users.")
+    renamed: int = strawberry.field(description="Known users who have another name now; the old one is kept.")
+    unchanged: int = strawberry.field(description="Known users who have that name already.")
+    rejected: int = strawberry.field(description="Rows that break a rule; nothing of them is stored.")
+    problems: list[RowProblem] = strawberry.field(
+        description="What is wrong with rejected rows, by line: the first USERS_PROBLEMS_MAX (1,000) problems."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Why the file was not taken; empty when it was.")
+
+    @staticmethod
+    def of(done: Imported, errors: list[UserError]) -> UsersImportPayload:
+        return UsersImportPayload(
+            read=done.read,
+            inserted=done.inserted,
+            renamed=done.renamed,
+            unchanged=done.unchanged,
+            rejected=done.rejected,
+            problems=[
+                RowProblem(column=p.column, code=RowProblemCode(p.code), message=p.message, value=p.value)
+                for p in done.problems
+            ],
+            user_errors=errors,
+        )
+
+
 @strawberry.type
 class Mutation:
     @strawberry.mutation(description="Store a CSV file and have it imported; answers at once.")
@@ -178,6 +208,18 @@ class Mutation:
         found = await report_file(context, made.period, made.version)
         return ReportFilePayload(report_file=found, unchanged=made.unchanged, user_errors=[])
 
+    @strawberry.mutation(
+        description="Bring in users from a CSV with the header user_id,name. A known id with another name is renamed,"
+        " and its old name is kept with the watermark. The file is taken at once; bad rows are rejected alone."
+    )
+    async def import_users(self, info: Info, source: CsvSource) -> UsersImportPayload:
+        context = info.context
+        try:
+            done = await context.doors.in_thread(_import_users, context, source)
+        except Refused as e:
+            return UsersImportPayload.of(Imported(), [UserError.of(e)])
+        return UsersImportPayload.of(done, [])
+
 
 async def _job(context: Context, import_id: UUID) -> ImportJob | None:
     row = await context.reader.row(imports_sql.imports_by_ids([import_id], viewer=context.viewer))
@@ -185,18 +227,11 @@ async def _job(context: Context, import_id: UUID) -> ImportJob | None:
 
 
 def _accept(context: Context, given: ImportCsvInput) -> csv_imports.Accepted:
-    source = given.source
-    if isinstance(source.upload, UploadFile):
-        stream, name = _blocks(source.upload.file), source.upload.filename
-    elif isinstance(source.text, str):
-        # A lone surrogate cannot be UTF-8: let the rules say so, row by row.
-        stream, name = iter([source.text.encode("utf-8", "surrogatepass")]), TEXT_NAME
-    else:
-        raise Refused("The upload has no file: send it as multipart/form-data", path=("input", "source", "upload"))
+    file, name = _opened(given.source, ("input", "source", "upload"))
     return csv_imports.accept(
         context.doors.engine,
         context.doors.uploads,
-        stream,
+        _blocks(file),
         file_name=given.file_name or name or TEXT_NAME,
         dry_run=bool(given.dry_run),
         mode=(given.mode or ImportMode.VALID_ROWS).value,
@@ -204,6 +239,27 @@ def _accept(context: Context, given: ImportCsvInput) -> csv_imports.Accepted:
         reimport=bool(given.reimport),
         correlation_id=context.request_id,
         upload_max_bytes=context.settings.upload_max_bytes,
+    )
+
+
+def _opened(source: CsvSource, path: tuple[str, ...]) -> tuple[BinaryIO, str | None]:
+    """The CSV as a file, and its name. Raises Refused."""
+    if isinstance(source.upload, UploadFile):
+        return source.upload.file, source.upload.filename
+    if isinstance(source.text, str):
+        # A lone surrogate cannot be UTF-8: let the rules say so, row by row.
+        return io.BytesIO(source.text.encode("utf-8", "surrogatepass")), TEXT_NAME
+    raise Refused("The upload has no file: send it as multipart/form-data", path=path)
+
+
+def _import_users(context: Context, source: CsvSource) -> Imported:
+    file, _ = _opened(source, ("source", "upload"))
+    return import_users(
+        context.doors.engine,
+        file,
+        context.settings,
+        changed_by=context.viewer.principal,
+        correlation_id=context.request_id,
     )
 
 

@@ -21,7 +21,7 @@ from fcgraph.api.types.users import COMPLETED_ONLY, Currency, User
 from fcgraph.queries import payments as payments_sql
 from fcgraph.queries import users as users_sql
 from fcgraph.queries.imports import RecordsAsked
-from fcgraph.queries.pages import cut, write_cursor
+from fcgraph.queries.pages import cut
 
 Row = Any
 
@@ -38,11 +38,11 @@ class Query:
         self, info: Info, search: str | None = None, first: int | None = None, after: str | None = None
     ) -> Connection[User]:
         context = info.context
-        page = context.page(first, after)
+        page, search = context.page(first, after), context.search(search)
         rows = await context.reader.fetch(users_sql.users(search, page, viewer=context.viewer))
 
         def cursor(row: Row) -> str:
-            return write_cursor(users_sql.USERS_ORDER.kind, row["name"], row["userId"])
+            return users_sql.cursor_of(row["name"], row["userId"])
 
         async def count() -> int:
             counted: int = await context.reader.value(users_sql.users_count(search, viewer=context.viewer))

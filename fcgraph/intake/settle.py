@@ -20,6 +20,7 @@ from psycopg2.extras import execute_values
 
 from fcgraph import records
 from fcgraph.intake.batch import COUNT_COLUMNS, TEXT_COLUMNS, Batch, Counts
+from fcgraph.intake.watermark import take_watermark
 from fcgraph.records import COLUMNS, Outcome, PaymentRecord, Problem
 
 # Outcomes of accepted rows as small numbers, so that millions of them are cheap to keep and count.
@@ -135,8 +136,7 @@ def open_batch(cursor: Any, batch: Batch) -> int:
 
 def close_batch(cursor: Any, batch_id: int, counts: Counts) -> int:
     """Write the counts and take the watermark, whose lock is held until COMMIT; nothing may come after this."""
-    cursor.execute("UPDATE intake_watermark SET last = last + 1 RETURNING last")
-    watermark = int(cursor.fetchone()[0])
+    watermark = take_watermark(cursor)
     assignments = ", ".join(f"{column} = %s" for column in COUNT_COLUMNS)
     cursor.execute(
         f"UPDATE intake_batches SET watermark = %s, {assignments} WHERE batch_id = %s",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fcgraph.errors import BadInput
+
 
 class Values:
     """The values of one statement in the making. `add` gives the place that stands for a value in the text."""
@@ -14,9 +16,18 @@ class Values:
         self.items: list[object] = []
 
     def add(self, value: object, sql_type: str) -> str:
-        """Keep the value; return its place with its type, such as `$3::uuid`."""
+        """Add the value; return its place with its type, such as `$3::uuid`. Raises BadInput for an impossible text."""
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str):
+                _check(text)
         self.items.append(value)
         return f"${len(self.items)}::{sql_type}"
+
+
+def _check(text: str) -> None:
+    """Refuse what PostgreSQL would refuse, before a connection is spent on it."""
+    if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
+        raise BadInput("A text has a character that PostgreSQL cannot hold (NUL or half a surrogate pair)")
 
 
 @dataclass(frozen=True, slots=True)

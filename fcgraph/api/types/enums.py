@@ -99,6 +99,7 @@ class RowProblemCode(Enum):
     TIMESTAMP_IN_FUTURE = _value("TIMESTAMP_IN_FUTURE", "Further ahead than TIMESTAMP_AHEAD_MAX_SECONDS.")
     TIMESTAMP_TOO_OLD = _value("TIMESTAMP_TOO_OLD", "Before TIMESTAMP_YEAR_MIN.")
     INVALID_STATUS = _value("INVALID_STATUS", "Not pending, completed or failed.")
+    INVALID_NAME = _value("INVALID_NAME", "A user's name with control characters, or longer than USER_NAME_MAX_CHARS.")
     CONTENT_DIFFERS = _value("CONTENT_DIFFERS", "The stored payment has other content.")
     STATUS_REVERSAL = _value("STATUS_REVERSAL", "Completed against failed.")
 
