@@ -180,6 +180,7 @@ class Import(OutcomeCounts, Base):
     done_chunks: Mapped[int] = mapped_column(Integer, server_default="0")
     done_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
     done_lines: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    skipped_lines: Mapped[int] = mapped_column(BigInteger, server_default="0")
     failure: Mapped[str | None] = mapped_column(Text)
     correlation_id: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
@@ -195,6 +196,7 @@ class Import(OutcomeCounts, Base):
             name="state",
         ),
         CheckConstraint("(state IN ('QUEUED', 'RUNNING')) = (finished_at IS NULL)", name="finished"),
+        CheckConstraint("skipped_lines >= 0", name="skipped_lines"),
         Index("ix_imports_sha256", "sha256"),
         Index("ix_imports_unfinished", "import_id", postgresql_where=sa.text("finished_at IS NULL")),
     )

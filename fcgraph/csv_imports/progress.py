@@ -57,14 +57,18 @@ def add_chunk(
     """Move the import on by one chunk, in the chunk's own transaction. Raises Fenced."""
     added = ", ".join(f"{column} = {column} + %s" for column in COUNT_COLUMNS)
     cursor.execute(
-        f"UPDATE imports SET {added}, done_chunks = %s, done_bytes = %s, done_lines = %s,"
-        " heartbeat_at = clock_timestamp() WHERE import_id = %s AND attempt = %s AND done_chunks = %s"
+        f"UPDATE imports SET {added}, skipped_lines = skipped_lines + %s, done_chunks = %s, done_bytes = %s,"
+        " done_lines = %s, heartbeat_at = clock_timestamp() WHERE import_id = %s AND attempt = %s AND done_chunks = %s"
         " AND state = 'RUNNING'",
-        (*counts.values(), number + 1, chunk.end_byte, chunk.next_line, *_fence(claimed), number),
+        (*counts.values(), batch.skipped_lines, number + 1, *_end_of(chunk), *_fence(claimed), number),
     )
     if cursor.rowcount == 0:
         raise Fenced
     add_totals(cursor, claimed.import_id, sums(batch, settled))
+
+
+def _end_of(chunk: Chunk) -> tuple[int, int]:
+    return chunk.end_byte, chunk.next_line
 
 
 def _fence(claimed: Claim) -> tuple[str, int]:

@@ -47,6 +47,9 @@ def run(
                 state = _run_chunks(engine, files, claimed, settings, heartbeat.check, on_progress)
     except Fenced:
         logger.info("import_fenced")  # cancelled, or taken over by another worker
+    except Refused as e:
+        logger.warning("import_refused")
+        give_up(engine, claimed, e.message)
     except Exception as e:
         if db.may_pass(e):
             logger.warning("import_interrupted", reason=type(e).__name__)

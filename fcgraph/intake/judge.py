@@ -13,7 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from fcgraph import db, fastrows, formulas, records
+from fcgraph import csv_fields, db, fastrows, records
 from fcgraph.csv_rows import Chunk, Header, Row, take_apart
 from fcgraph.fastrows import Columns, FastRows, Parsed
 from fcgraph.intake.batch import Batch, Rejected, Source, row_text, suspicions_text
@@ -55,14 +55,18 @@ class Judge:
             reference, latest = self._reference(connection)
             fast = self._format(header.columns, reference, latest)
             parsed = fast.parse(chunk.text, chunk.lines) if chunk.lines else Parsed(fastrows.EMPTY, (), [])
+            if parsed.rest:
+                parsed = csv_fields.with_tidied_rows(fast, parsed, chunk, header)
             parsed = self._without_unknown_users(connection, parsed, chunk.text)
             first, lines = chunk.first_line, lru_cache(maxsize=1)(chunk.block.splitlines)  # the latter is rarely needed
-            rows = _odd_csv_rows(chunk, parsed, lambda line: lines()[line - first], line_max_bytes)
+            rows, skipped = _odd_csv_rows(chunk, header, parsed, lambda line: lines()[line - first], line_max_bytes)
             self._unknown(connection, _user_ids(rows, header))
         judged = [(row.line, _judge_csv(row, header, reference)) for row in rows]
         odd = {row.line: row.raw for row in rows}
         arrivals = _lines_of_a_file(lambda line: odd.get(line) or lines()[line - first])
         batch = _batch(parsed, judged, arrivals, reference, source, correlation_id)
+        batch.skipped_lines = skipped
+        batch.other_header = next((f"line {row.line}: {row.problem}" for row in rows if row.ends_header), None)
         lines.cache_clear()
         return batch
 
@@ -145,10 +149,14 @@ class Judge:
         )
 
 
-def _odd_csv_rows(chunk: Chunk, parsed: Parsed, raw: Callable[[int], bytes], line_max_bytes: int) -> list[Row]:
-    """The rows the quick way did not take, taken apart. Blank lines are no rows."""
-    left = (chunk.lines[n] for n, text in parsed.rest if text.strip())
-    return sorted([*chunk.odd, *(take_apart(line, raw(line), line_max_bytes) for line in left)])
+def _odd_csv_rows(
+    chunk: Chunk, header: Header, parsed: Parsed, raw: Callable[[int], bytes], line_max_bytes: int
+) -> tuple[list[Row], int]:
+    """The rows the quick way did not take, taken apart, and how many lines are no rows."""
+    left = [chunk.lines[n] for n, text in parsed.rest if not csv_fields.is_empty(text)]
+    found = [*chunk.odd, *(take_apart(line, raw(line), line_max_bytes) for line in left)]
+    rows = [row for each in found if (row := csv_fields.as_row(each, header)) is not None]
+    return sorted(rows), len(parsed.rest) - len(left) + len(found) - len(rows)
 
 
 def _id_of(value: str) -> str:
@@ -175,12 +183,11 @@ def _may_be_cut_off(fields: Sequence[str], header: Header) -> str | None:
 def _judge_csv(row: Row, header: Header, reference: Reference) -> PaymentRecord | Rejection:
     if row.fields is None:
         return records.reject(row.code, row.problem or "the row is no CSV")
-    cut = _may_be_cut_off(row.fields, header) if row.is_last and not row.raw.endswith(b'"') else None
+    cut = _may_be_cut_off(row.fields, header) if row.is_last and not row.raw.endswith((b'"', b",")) else None
     if cut is not None:
         message = f"the file ends within this line: without a line end nobody can tell whether the {cut} is whole"
         return records.reject("INVALID_CSV", message)
-    fields = [formulas.without_guard(f) for f in row.fields] if header.guarded else row.fields
-    return records.check_fields(fields, header.columns, reference)
+    return records.check_fields(row.fields, header.columns, reference)
 
 
 class Arrivals(NamedTuple):

@@ -141,6 +141,9 @@ def _settle_again(
 ) -> bool:
     """Settle one record in a batch of its own; False when it still breaks a rule."""
     batch = _judged(judge, kept, settings, correlation_id)
+    if not batch.read:  # the rules take the line for no row by now
+        _resolve(connection, kept.record_id, "REPLAYED_SKIPPED", None)
+        return True
     if batch.rejected:
         connection.execute(
             sa.text("UPDATE intake_records SET problems = CAST(:problems AS jsonb) WHERE record_id = :id"),

@@ -18,7 +18,8 @@ RECORDS_ORDER = Order("records", (("r.record_id", "uuid"),), descending=True)
 JOB = (
     "i.import_id, i.file_name, i.sha256, i.size_bytes, i.mode, i.dry_run, i.state, i.done_bytes, i.ignored_columns,"
     " i.expected_totals, i.failure, i.created_at, i.started_at, i.finished_at, i.read_count, i.inserted_count,"
-    " i.updated_count, i.duplicate_count, i.stale_count, i.conflict_count, i.rejected_count, i.suspicious_count"
+    " i.updated_count, i.duplicate_count, i.stale_count, i.conflict_count, i.rejected_count, i.suspicious_count,"
+    " i.skipped_lines"
 )
 RECORD = (
     "r.record_id, r.outcome, r.kind, r.import_id, k.topic, r.partition, r.position, r.transaction_id, r.raw,"

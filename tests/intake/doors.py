@@ -65,8 +65,8 @@ class Doors:
             upload_max_bytes=self.settings.upload_max_bytes,
         )
 
-    def run(self, import_id: UUID) -> None:
-        csv_imports.run(self.engine, self.files, import_id, self.settings)
+    def run(self, import_id: UUID, *, on_progress: Callable[[float], None] | None = None) -> None:
+        csv_imports.run(self.engine, self.files, import_id, self.settings, on_progress=on_progress)
 
     def import_csv(self, data: bytes | str, **options: Any) -> UUID:
         """Accept and run a file; its id."""

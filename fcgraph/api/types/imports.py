@@ -138,6 +138,9 @@ class ImportJob:
     state: ImportState = strawberry.field(description="Where it stands.")
     progress: float | None = strawberry.field(description="From 0 to 1; null while queued.")
     counts: OutcomeCounts = strawberry.field(description="What became of its rows so far.")
+    skipped_lines: BigInt = strawberry.field(
+        description="Lines below the header that are no rows: blank ones, rows of empty values, a repeated header."
+    )
     ignored_columns: list[str] = strawberry.field(description="Columns of the file that are none of the seven.")
     rejects_url: str | None = strawberry.field(
         description="A CSV of the rows that were not taken: correct it and upload it as it is."
@@ -184,6 +187,7 @@ class ImportJob:
             counts=OutcomeCounts(
                 **{name: row[f"{name}_count"] for name in OutcomeCounts.__annotations__},
             ),
+            skipped_lines=row["skipped_lines"],
             ignored_columns=row["ignored_columns"],
             rejects_url=f"/imports/{row['import_id']}/rejects.csv" if _kept_any(row) else None,
             failure=row["failure"],
