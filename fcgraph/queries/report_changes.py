@@ -9,6 +9,8 @@ from fcgraph.days import Span
 from fcgraph.queries.days import day_sql
 from fcgraph.queries.statement import Values
 
+NEWEST_MAX = 250_000  # payments that came since; of more it is quicker to read those of the month
+
 
 @dataclass(frozen=True, slots=True)
 class Basis:
@@ -39,9 +41,10 @@ def changes_since_sql(values: Values, reports: Sequence[Basis]) -> str:
         f" FROM unnest({', '.join(columns.values())}) WITH ORDINALITY w({', '.join(columns)}, n)"
         # A batch's id is older than its watermark: what came later has ids from `first` on, but for the batches `old`,
         # which were written at the same time and committed before.
-        " CROSS JOIN LATERAL (SELECT min(batch_id) AS id FROM intake_batches WHERE watermark > w.watermark) first"
+        " CROSS JOIN LATERAL (SELECT min(batch_id) AS first, sum(inserted_count) AS inserted"
+        " FROM intake_batches WHERE watermark > w.watermark) later"
         " CROSS JOIN LATERAL (SELECT ARRAY(SELECT batch_id FROM intake_batches"
-        " WHERE batch_id >= first.id AND watermark <= w.watermark) AS ids) old"
+        " WHERE batch_id >= later.first AND watermark <= w.watermark) AS ids) old"
         " ORDER BY w.n"
     )
 
@@ -52,7 +55,7 @@ def _changes_sql(is_exact: bool) -> str:
     """
 
     def is_later(row: str) -> str:
-        return f"{row}.batch_id >= first.id AND {row}.batch_id <> ALL (old.ids)"
+        return f"{row}.batch_id >= later.first AND {row}.batch_id <> ALL (old.ids)"
 
     def is_in_period(instant: str) -> str:
         found = f"{instant} >= w.begins AND {instant} < w.ends"
@@ -60,8 +63,12 @@ def _changes_sql(is_exact: bool) -> str:
 
     came = f"{is_later('t')} AND {is_in_period('t.timestamp')}"
     was = is_in_period("(r.previous->>'timestamp')::timestamptz")
+    # The newest payments lie in the last few blocks; OFFSET 0 keeps PostgreSQL from fetching the month's rows as well.
+    newest = f"(SELECT t.timestamp FROM transactions t WHERE {is_later('t')} OFFSET 0)"
     return (
-        f"(SELECT count(*) FROM transactions t WHERE {came})"
+        f"CASE WHEN later.inserted < {NEWEST_MAX}"
+        f" THEN (SELECT count(*) FROM {newest} t WHERE {is_in_period('t.timestamp')})"
+        f" ELSE (SELECT count(*) FROM transactions t WHERE {came}) END"
         " + (SELECT count(DISTINCT r.transaction_id) FROM payment_revisions r"
         " JOIN transactions t ON t.transaction_id = r.transaction_id"
         f" WHERE {is_later('r')} AND ({is_in_period('t.timestamp')} OR {was}) AND NOT ({came}))"
