@@ -124,7 +124,7 @@ def report(
     join_stack()
     import sqlalchemy as sa
 
-    from fcgraph import db, report_view, reports
+    from fcgraph import db, report_view, reports, zones
     from fcgraph.files import Files
     from fcgraph.models import Report
     from fcgraph.reports.period import period_at
@@ -132,6 +132,7 @@ def report(
     given = settings.current()
     engine, files = db.make_engine(given.database_url, name="report"), Files(given.reports_dir)
     now, zone = datetime.now(UTC), given.report_timezone
+    zones.check(engine, zone)
     month = period or str(period_at(now, zone).previous)
     with terminal(stderr=True).status(f"making the report of {month}"):
         made = reports.generate(engine, files, month, time_zone=zone, now=now, correlation_id=uuid4().hex)

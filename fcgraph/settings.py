@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from fcgraph import zone_names
 from fcgraph.errors import SettingsError
 
 
@@ -147,7 +148,9 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as e:
-            raise ValueError("is no IANA time zone name such as UTC or Asia/Manila") from e
+            meant = zone_names.meant_by(value)
+            offered = f"; perhaps {' or '.join(meant)} is meant" if meant else ""
+            raise ValueError(f"is no IANA time zone name such as UTC or Asia/Manila{offered}") from e
         return value
 
     @field_validator("database_url")

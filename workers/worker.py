@@ -14,7 +14,7 @@ import redis
 import rq
 from redis import Redis
 
-from fcgraph import log, queue, settings
+from fcgraph import db, log, queue, settings, zones
 from fcgraph.errors import SettingsError, Unavailable
 from fcgraph.settings import Settings
 from workers import jobs as jobs  # imported before the fork, so that a job starts at once
@@ -100,10 +100,12 @@ def main() -> int:
     """Exit code 0 when stopped by a signal, 2 when a setting is wrong."""
     try:
         given = settings.current()
+        log.set_up("worker", level=given.log_level, fmt=given.log_format)
+        # What is away now is asked again by each job that makes a report.
+        zones.check_if_there(db.make_engine(given.database_url, name="worker"), given.report_timezone)
     except SettingsError as e:
         print(e.message, file=sys.stderr)  # noqa: T201 - no log without settings
         return 2
-    log.set_up("worker", level=given.log_level, fmt=given.log_format)
     work(given)
     return 0
 

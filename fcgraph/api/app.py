@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from fcgraph import db, log
+from fcgraph import db, log, zones
 from fcgraph import settings as process_settings
 from fcgraph.api import answers, playground, rest, slices
 from fcgraph.api import schema as api_schema
@@ -27,7 +29,7 @@ from fcgraph.api.lane import Lane
 from fcgraph.api.reader import Reader
 from fcgraph.api.readiness import Probe
 from fcgraph.api.socket import GraphQLSocket
-from fcgraph.errors import FcgraphError
+from fcgraph.errors import FcgraphError, SettingsError
 from fcgraph.files import Files
 from fcgraph.settings import Settings
 
@@ -79,7 +81,9 @@ def create(settings: Settings) -> Application:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        proof = await _proof(doors)
         yield
+        proof.cancel()
         await lane.close()
         await doors.reader.close()
         app.state.probe.close()
@@ -115,6 +119,31 @@ def _reader(settings: Settings, rows_at_once: int | None = None) -> Reader:
         statement_timeout_seconds=settings.read_statement_timeout_seconds,
         rows_at_once=rows_at_once,
     )
+
+
+async def _proof(doors: Doors) -> asyncio.Task[None]:
+    """Prove the reporting zone before anything is served. A PostgreSQL that is away is waited for meanwhile.
+
+    Raises SettingsError, so that the process does not start; when it started already, it is ended.
+    """
+
+    def is_proven() -> bool:
+        return zones.check_if_there(doors.engine, doors.settings.report_timezone)
+
+    proven = await asyncio.to_thread(is_proven)
+
+    async def wait() -> None:
+        known = proven
+        while not known:
+            await asyncio.sleep(doors.settings.waiting_retry_seconds)
+            try:
+                known = await asyncio.to_thread(is_proven)
+            except SettingsError as e:
+                logger.critical("wrong_setting", reason=e.message)
+                signal.raise_signal(signal.SIGTERM)
+                return
+
+    return asyncio.create_task(wait())
 
 
 async def _with_request_id(request: Request, call_next: Any) -> Response:

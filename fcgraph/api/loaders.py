@@ -16,6 +16,7 @@ from fcgraph.errors import LimitReached
 from fcgraph.queries import Statement, Viewer, history, imports, payments, reports, totals, users
 from fcgraph.queries.pages import Kept, PageAsked, cut
 from fcgraph.queries.payments import Drill, PaymentsAsked
+from fcgraph.queries.report_changes import Basis
 from fcgraph.queries.totals import TotalsAsked
 from fcgraph.settings import Settings
 
@@ -77,15 +78,13 @@ class Loaders:
         """An import's sums per currency."""
         return await self._lists("import_totals", imports.import_totals, "import_id").load(import_id)
 
-    async def report_changes(self, period: str, version: int) -> int:
-        """How many payments of the period changed after this version of its report."""
+    async def report_changes(self, basis: Basis) -> int:
+        """How many payments of its period changed after this version of a report."""
 
-        async def load(keys: list[tuple[str, int]]) -> list[int]:
-            rows = await self._reader.fetch(reports.changes_since(keys))
-            found = {(row["period"], row["version"]): row["changes"] for row in rows}
-            return [found[k] for k in keys]
+        async def load(keys: list[Basis]) -> list[int]:
+            return [row["changes"] for row in await self._reader.fetch(reports.changes_since(keys))]
 
-        return await self._loader("report_changes", load).load((period, version))
+        return await self._loader("report_changes", load).load(basis)
 
     async def payments(self, owner: Drill, asked: PaymentsAsked, page: PageAsked) -> Kept:
         """A page of the owner's payments. Raises LimitReached when all such pages together are too many nodes."""

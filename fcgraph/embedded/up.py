@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx2
 
-from fcgraph import db
+from fcgraph import db, zones
 from fcgraph.embedded import kafka, ports, postgres, redis, stack
 from fcgraph.embedded.output import Output
 from fcgraph.embedded.process import Part
@@ -68,6 +68,7 @@ class Up:
             ports.require_free(port, "API_PORT", host)
             self.choose_folders()
             self.start_postgres()
+            zones.check(db.make_engine(self.address("database_url"), name="up"), self.settings.report_timezone)
             self.start_redis()
             self.start_kafka()
             stack.keep_ports(self.data_dir, self.ports)

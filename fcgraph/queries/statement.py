@@ -8,12 +8,21 @@ from fcgraph.errors import BadInput
 
 
 class Values:
-    """The values of one statement in the making. `add` gives the place that stands for a value in the text."""
+    """The values of one statement in the making. `add` gives the place that stands for a value in the text.
 
-    __slots__ = ("items",)
+    Places are asyncpg's ($1, $2 …), or psycopg2's with names (%(v1)s …), whose values are `by_name`.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_after", "_before", "items")
+
+    def __init__(self, *, named: bool = False) -> None:
         self.items: list[object] = []
+        self._before, self._after = ("%(v", ")s") if named else ("$", "")
+
+    @property
+    def by_name(self) -> dict[str, object]:
+        """The values by the names of their places."""
+        return {f"v{n}": item for n, item in enumerate(self.items, 1)}
 
     def add(self, value: object, sql_type: str) -> str:
         """Add the value; return its place with its type, such as `$3::uuid`. Raises BadInput for an impossible text."""
@@ -21,7 +30,7 @@ class Values:
             if isinstance(text, str):
                 _check(text)
         self.items.append(value)
-        return f"${len(self.items)}::{sql_type}"
+        return f"{self._before}{len(self.items)}{self._after}::{sql_type}"
 
 
 def _check(text: str) -> None:

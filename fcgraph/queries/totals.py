@@ -14,6 +14,7 @@ from uuid import UUID
 
 from fcgraph.errors import BadInput
 from fcgraph.queries.columns import DAILY_TOTAL, MINOR_UNITS
+from fcgraph.queries.days import Bounds, day_sql, of_range
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
@@ -22,20 +23,9 @@ BYTE_ORDER = 'COLLATE "C"'
 WATERMARK = "(SELECT last FROM intake_watermark)"
 
 
-def range_start_sql(day: str, zone: str) -> str:
-    """The instant at which the day begins in the zone; both are SQL expressions."""
-    return f"(({day})::timestamp AT TIME ZONE {zone})"
-
-
-def range_end_sql(day: str, zone: str) -> str:
-    """The first instant that is no longer part of the (inclusive) last day."""
-    return f"((({day}) + 1)::timestamp AT TIME ZONE {zone})"
-
-
 def daily_totals_sql(
     *,
-    start: str,
-    end: str,
+    bounds: Bounds,
     zone: str,
     status: str,
     party: str | None = None,
@@ -43,13 +33,13 @@ def daily_totals_sql(
     ordered: bool = True,
     of_one: str | None = None,
 ) -> str:
-    """A SELECT of one row per user, day and currency over `[start 00:00, end + 1 day 00:00)` in the zone.
+    """A SELECT of one row per user, day and currency over the days of `bounds` (see `queries.days`) in the zone.
 
     Columns: user_id uuid, day date, currency text, total_sent and total_received numeric (already at the currency's
     scale, "0.00" when nothing), sent_count and received_count bigint; ordered by user, day, currency.
 
     Every argument is a SQL expression that stands for the value: a driver's own placeholder with a cast
-    (`"%(start)s::date"` for psycopg2, `"$1::date"` for asyncpg). `status` is what follows the column of stored (lower
+    (`"%(zone)s::text"` for psycopg2, `"$1::text"` for asyncpg). `status` is what follows the column of stored (lower
     case) statuses (`"= ANY($4::text[])"`); `currency` a text that may be NULL (None: every currency). `party` is a
     condition on whose totals are wanted (`of_one`: the only user), in which `{0}` stands for the party's id
     (`"{0} = $5::uuid"`; None: every user).
@@ -65,8 +55,7 @@ def daily_totals_sql(
 
     def side(column: str, sent: str, received: str) -> str:
         where = [
-            f"timestamp >= {range_start_sql(start, zone)}",
-            f"timestamp < {range_end_sql(end, zone)}",
+            *bounds.conditions,
             f"status {status}",
         ]
         if party is not None:
@@ -74,7 +63,7 @@ def daily_totals_sql(
         if currency is not None:
             where.append(f"({currency} IS NULL OR currency = {currency})")
         return (
-            f"SELECT {f'{column} AS user_id, ' if of_one is None else ''}(timestamp AT TIME ZONE {zone})::date AS day,"
+            f"SELECT {f'{column} AS user_id, ' if of_one is None else ''}{day_sql('timestamp', zone)} AS day,"
             f" currency {BYTE_ORDER} AS currency, {sent} AS sent, {received} AS received"
             f" FROM transactions WHERE {' AND '.join(where)}"
         )
@@ -126,8 +115,7 @@ def totals_sql(values: Values, asked: TotalsAsked, *, zone: str, viewer: Viewer,
     if viewer.user_id is not None:
         parties.append(f"{{0}} = {values.add(viewer.user_id, 'uuid')}")
     return daily_totals_sql(
-        start=values.add(asked.start, "date"),
-        end=values.add(asked.end, "date"),
+        bounds=of_range(values, asked.start, asked.end, zone),
         zone=values.add(zone, "text"),
         status=_one_of(values, asked.statuses),
         party=" AND ".join(parties) or None,

@@ -21,6 +21,7 @@ from fcgraph.api.types.totals import totals_asked
 from fcgraph.queries import payments as payments_queries
 from fcgraph.queries import totals as totals_queries
 from fcgraph.queries.columns import BATCH, BEYOND_INDEX, DAILY_TOTAL, IN_INDEX, PAYMENT, REVISION, SOURCE, USER, Shape
+from fcgraph.queries.days import of_one_of
 from fcgraph.queries.history import revisions_sql
 from fcgraph.queries.pages import PageAsked
 from fcgraph.queries.payments import Owner, PaymentsAsked
@@ -98,7 +99,9 @@ def _payments_of_user(field: Selected, asking: Asking) -> str:
 def _payments_of_total(field: Selected, asking: Asking) -> str:
     assert asking.totals is not None, "a daily total is a row of daily totals"
     asked = PaymentsAsked(statuses=asking.totals.statuses)
-    owner = Owner("d.user_id", "d.day", "d.currency")
+    zone = asking.context.settings.report_timezone
+    days = of_one_of("d.day", asking.totals.start, asking.totals.end, zone, asking.values.add(zone, "text"))
+    owner = Owner("d.user_id", days, "d.currency")
     return payments_sql(field, asked, asking.page(asking.arguments(field)), owner, asking)
 
 
