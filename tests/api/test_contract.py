@@ -20,8 +20,8 @@ from graphql import (
 from fcgraph.api.schema import sdl
 
 COMMITTED = Path(__file__).parents[2] / "fcgraph" / "api" / "schema.graphql"
-# What was agreed with the clients: the truth, to which additions come as new types or with `extend`. The schema may have
-# more, and nothing of this may go.
+# What was agreed with the clients: the truth, to which additions come as new types or with `extend`.
+# The schema may have more, and nothing of this may go.
 CONTRACT = Path(__file__).parent / "contract.graphql"
 
 
