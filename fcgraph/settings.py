@@ -79,12 +79,12 @@ class Settings(BaseSettings):
     query_nodes_max: int = Field(10_000, ge=1)
     operation_timeout_seconds: float = Field(10, gt=0)
     read_statement_timeout_seconds: float = Field(5, gt=0)
-    read_pool_max: int = Field(8, ge=1)
+    read_pool_max: int = Field(16, ge=2)  # connections of one API process: half for each of its two event loops
     read_pool_wait_seconds: float = Field(2, gt=0)
     slow_statement_seconds: float = Field(0.015, gt=0)  # what takes longer is run by turns
     slow_answer_seconds: float = Field(0.1, gt=0)  # the same for what Strawberry answers, its own time included
     slow_statements_max: int = Field(1, ge=1)  # at a time; the others of this kind wait, quick ones do not
-    write_threads_max: int = Field(4, ge=1)
+    write_threads_max: int = Field(4, ge=1)  # each has a connection of its own, on top of READ_POOL_MAX
     documents_cached_max: int = Field(500, ge=1)
     subscriptions_max: int = Field(10, ge=1)
     subscription_poll_seconds: float = Field(0.5, gt=0)

@@ -61,9 +61,10 @@ class Application(FastAPI):
 
 def create(settings: Settings) -> Application:
     """An application with these settings. Needs nothing to be there yet: PostgreSQL is connected to when asked for."""
+    pool_max = settings.read_pool_max // 2  # of the background loop; the server's loop has the rest
     doors = Doors(
         settings=settings,
-        reader=_reader(settings),
+        reader=_reader(settings, settings.read_pool_max - pool_max),
         engine=db.make_engine(
             settings.database_url,
             name="api-write",
@@ -75,7 +76,7 @@ def create(settings: Settings) -> Application:
         threads=ThreadPoolExecutor(settings.write_threads_max, thread_name_prefix="api-write"),
     )
 
-    lane = Lane(_reader(settings, LANE_ROWS_AT_ONCE))
+    lane = Lane(_reader(settings, pool_max, LANE_ROWS_AT_ONCE))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -106,10 +107,10 @@ def create(settings: Settings) -> Application:
     return app
 
 
-def _reader(settings: Settings, rows_at_once: int | None = None) -> Reader:
+def _reader(settings: Settings, pool_max: int, rows_at_once: int | None = None) -> Reader:
     return Reader(
         settings.database_url,
-        pool_max=settings.read_pool_max,
+        pool_max=pool_max,
         wait_seconds=settings.read_pool_wait_seconds,
         statement_timeout_seconds=settings.read_statement_timeout_seconds,
         rows_at_once=rows_at_once,
