@@ -6,6 +6,7 @@ Each setting is read from `NAME`, or from the file that `NAME_FILE` names (for m
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,9 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fcgraph.errors import SettingsError
+
+# As browsers send it: the host in ASCII, an IPv6 address in brackets.
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class EnvironmentOrFile(EnvSettingsSource):
@@ -62,6 +66,7 @@ class Settings(BaseSettings):
     # the API
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
+    cors_allowed_origins: str = ""  # such as https://app.example.com, separated by commas; empty: none
     page_default: int = Field(25, ge=1)
     page_max: int = Field(100, ge=1)
     list_argument_max: int = Field(100, ge=1)
@@ -145,6 +150,17 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as e:
             raise ValueError("is no IANA time zone name such as UTC or Asia/Manila") from e
         return value
+
+    @field_validator("cors_allowed_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        origins = [origin.strip().lower() for origin in value.split(",") if origin.strip()]
+        if "*" in origins and len(origins) > 1:
+            raise ValueError("has * beside other origins")
+        for origin in origins:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError("is no list of origins such as https://app.example.com (scheme, host, port; no path)")
+        return ",".join(origins)
 
     @field_validator("database_url")
     @classmethod
