@@ -6,6 +6,7 @@ Each setting is read from `NAME`, or from the file that `NAME_FILE` names (for m
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from fcgraph import zone_names
 from fcgraph.errors import SettingsError
+
+# As browsers send it: the host in ASCII, an IPv6 address in brackets.
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class EnvironmentOrFile(EnvSettingsSource):
@@ -64,6 +68,7 @@ class Settings(BaseSettings):
     # the API
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
+    cors_allowed_origins: str = ""  # such as https://app.example.com, separated by commas; empty: none
     page_default: int = Field(25, ge=1)
     page_max: int = Field(100, ge=1)
     list_argument_max: int = Field(100, ge=1)
@@ -82,12 +87,12 @@ class Settings(BaseSettings):
     query_nodes_max: int = Field(10_000, ge=1)
     operation_timeout_seconds: float = Field(10, gt=0)
     read_statement_timeout_seconds: float = Field(5, gt=0)
-    read_pool_max: int = Field(8, ge=1)
+    read_pool_max: int = Field(16, ge=2)  # connections of one API process: half for each of its two event loops
     read_pool_wait_seconds: float = Field(2, gt=0)
     slow_statement_seconds: float = Field(0.015, gt=0)  # what takes longer is run by turns
     slow_answer_seconds: float = Field(0.1, gt=0)  # the same for what Strawberry answers, its own time included
     slow_statements_max: int = Field(1, ge=1)  # at a time; the others of this kind wait, quick ones do not
-    write_threads_max: int = Field(4, ge=1)
+    write_threads_max: int = Field(4, ge=1)  # each has a connection of its own, on top of READ_POOL_MAX
     documents_cached_max: int = Field(500, ge=1)
     subscriptions_max: int = Field(10, ge=1)
     subscription_poll_seconds: float = Field(0.5, gt=0)
@@ -152,6 +157,17 @@ class Settings(BaseSettings):
             offered = f"; perhaps {' or '.join(meant)} is meant" if meant else ""
             raise ValueError(f"is no IANA time zone name such as UTC or Asia/Manila{offered}") from e
         return value
+
+    @field_validator("cors_allowed_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        origins = [origin.strip().lower() for origin in value.split(",") if origin.strip()]
+        if "*" in origins and len(origins) > 1:
+            raise ValueError("has * beside other origins")
+        for origin in origins:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError("is no list of origins such as https://app.example.com (scheme, host, port; no path)")
+        return ",".join(origins)
 
     @field_validator("database_url")
     @classmethod

@@ -21,9 +21,10 @@ from structlog.contextvars import bound_contextvars
 
 from fcgraph import db, log, zones
 from fcgraph import settings as process_settings
-from fcgraph.api import answers, playground, rest, slices
+from fcgraph.api import answers, methods, pages, playground, rest, slices
 from fcgraph.api import schema as api_schema
 from fcgraph.api.context import Doors, new_request_id
+from fcgraph.api.cors import Cors
 from fcgraph.api.endpoint import GraphQLEndpoint
 from fcgraph.api.lane import Lane
 from fcgraph.api.reader import Reader
@@ -49,23 +50,44 @@ class Application(FastAPI):
     endpoint: GraphQLEndpoint
     socket: GraphQLSocket
     lane: Lane
+    cors: Cors | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("path") == GRAPHQL_PATH:
-            if scope["type"] == "http" and scope["method"] == "POST":
-                await self.endpoint(scope, receive, send)
+        if self.cors is not None and scope["type"] == "http":
+            if self.cors.answers(scope):
+                await self.cors.preflight(scope, send, self.allowed(scope))
                 return
-            if scope["type"] == "websocket":
+            send = self.cors.adding(scope, send)
+        if scope.get("path") == GRAPHQL_PATH:
+            if scope["type"] == "http":
+                if scope["method"] == "POST" or (
+                    scope["method"] in methods.READING and not playground.is_wanted(scope)
+                ):
+                    await self.endpoint(scope, receive, send)
+                    return
+            elif scope["type"] == "websocket":
                 await self.lane.serve(self.socket, scope, receive, send)
                 return
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope, send = methods.head_by_get(self.routes, scope, send)
         await super().__call__(scope, receive, send)
+
+    def allowed(self, scope: Scope) -> list[str]:
+        """The methods that the path of this request is served with."""
+        found = methods.allowed(self.routes, scope)
+        return [*found, "POST"] if scope["path"] == GRAPHQL_PATH else found
+
+    def sdl(self) -> str:
+        """The GraphQL schema as text."""
+        return self.endpoint.sdl()
 
 
 def create(settings: Settings) -> Application:
     """An application with these settings. Needs nothing to be there yet: PostgreSQL is connected to when asked for."""
+    pool_max = settings.read_pool_max // 2  # of the background loop; the server's loop has the rest
     doors = Doors(
         settings=settings,
-        reader=_reader(settings),
+        reader=_reader(settings, settings.read_pool_max - pool_max),
         engine=db.make_engine(
             settings.database_url,
             name="api-write",
@@ -77,7 +99,7 @@ def create(settings: Settings) -> Application:
         threads=ThreadPoolExecutor(settings.write_threads_max, thread_name_prefix="api-write"),
     )
 
-    lane = Lane(_reader(settings, LANE_ROWS_AT_ONCE))
+    lane = Lane(_reader(settings, pool_max, LANE_ROWS_AT_ONCE))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -91,7 +113,9 @@ def create(settings: Settings) -> Application:
         doors.engine.dispose()
 
     schema, documents = api_schema.make(settings)
-    app = Application(title="fcgraph", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = Application(title="fcgraph", lifespan=lifespan, openapi_url="/openapi.json", docs_url=None, redoc_url=None)
+    if settings.cors_allowed_origins:
+        app.cors = Cors(settings.cors_allowed_origins.split(","))
     app.state.doors = doors
     app.state.probe = Probe(doors)
     app.endpoint = GraphQLEndpoint(doors, schema, documents, lane)
@@ -104,6 +128,7 @@ def create(settings: Settings) -> Application:
     )
     app.include_router(rest.router)
     app.include_router(playground.router)
+    app.include_router(pages.router)
     app.middleware("http")(_with_request_id)
     app.exception_handler(FcgraphError)(_told)
     app.exception_handler(RequestValidationError)(_badly_asked)
@@ -111,10 +136,10 @@ def create(settings: Settings) -> Application:
     return app
 
 
-def _reader(settings: Settings, rows_at_once: int | None = None) -> Reader:
+def _reader(settings: Settings, pool_max: int, rows_at_once: int | None = None) -> Reader:
     return Reader(
         settings.database_url,
-        pool_max=settings.read_pool_max,
+        pool_max=pool_max,
         wait_seconds=settings.read_pool_wait_seconds,
         statement_timeout_seconds=settings.read_statement_timeout_seconds,
         rows_at_once=rows_at_once,
@@ -177,6 +202,8 @@ async def _not_served(request: Request, error: Exception) -> Response:
     code = CODE_OF_STATUS.get(error.status_code, "BAD_USER_INPUT")
     response = _error(error.status_code, code, str(error.detail), request)
     response.headers.update(error.headers or {})
+    if error.status_code == 405:  # the router's own Allow is that of one of the path's routes
+        response.headers["Allow"] = ", ".join(request.app.allowed(request.scope))
     return response
 
 

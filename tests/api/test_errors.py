@@ -96,7 +96,7 @@ def test_an_operation_that_takes_too_long(demo_url: str, tmp_path: Path, query: 
 
 @pytest.mark.parametrize("query", ["{ currencies { code } }", "{ payments(first: 1) { nodes { amount } } }"])
 def test_an_exhausted_pool_and_a_free_event_loop(demo_url: str, tmp_path: Path, query: str) -> None:
-    settings = settings_for(demo_url, tmp_path, read_pool_max=1, read_pool_wait_seconds=0.3)
+    settings = settings_for(demo_url, tmp_path, read_pool_max=2, read_pool_wait_seconds=0.3)
     with (
         psycopg2.connect(demo_url) as holder,
         holder.cursor() as cursor,

@@ -22,7 +22,7 @@ from tests.waiting import until
 
 def test_slow_statements_are_run_by_turns(demo_url: str, tmp_path: Path) -> None:
     # Whatever was run once is slow here. Two slow ones at a time would leave no connection to the quick one.
-    pool: dict[str, Any] = {"read_pool_max": 2, "read_pool_wait_seconds": 0.3}
+    pool: dict[str, Any] = {"read_pool_max": 4, "read_pool_wait_seconds": 0.3}
     slow = "{ payments(first: 1) { nodes { amount } } }"
     with (
         psycopg2.connect(demo_url) as holder,
