@@ -21,11 +21,12 @@ from structlog.contextvars import bound_contextvars
 
 from fcgraph import db, log, zones
 from fcgraph import settings as process_settings
-from fcgraph.api import answers, methods, pages, playground, rest, slices
+from fcgraph.api import answers, entry, methods, pages, playground, rest, slices
 from fcgraph.api import schema as api_schema
-from fcgraph.api.context import Doors, new_request_id
+from fcgraph.api.context import Doors
 from fcgraph.api.cors import Cors
 from fcgraph.api.endpoint import GraphQLEndpoint
+from fcgraph.api.entry import ViewerOf
 from fcgraph.api.lane import Lane
 from fcgraph.api.reader import Reader
 from fcgraph.api.readiness import Probe
@@ -51,8 +52,11 @@ class Application(FastAPI):
     socket: GraphQLSocket
     lane: Lane
     cors: Cors | None = None
+    viewer_of: ViewerOf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            entry.enter(scope, self.viewer_of)
         if self.cors is not None and scope["type"] == "http":
             if self.cors.answers(scope):
                 await self.cors.preflight(scope, send, self.allowed(scope))
@@ -82,8 +86,11 @@ class Application(FastAPI):
         return self.endpoint.sdl()
 
 
-def create(settings: Settings) -> Application:
-    """An application with these settings. Needs nothing to be there yet: PostgreSQL is connected to when asked for."""
+def create(settings: Settings, *, viewer_of: ViewerOf = entry.local_operator) -> Application:
+    """An application with these settings. Needs nothing to be there yet: PostgreSQL is connected to when asked for.
+
+    `viewer_of` says who asks, from the head of a request alone.
+    """
     pool_max = settings.read_pool_max // 2  # of the background loop; the server's loop has the rest
     doors = Doors(
         settings=settings,
@@ -120,11 +127,12 @@ def create(settings: Settings) -> Application:
     app.state.probe = Probe(doors)
     app.endpoint = GraphQLEndpoint(doors, schema, documents, lane)
     app.lane = lane
+    app.viewer_of = viewer_of
     app.socket = GraphQLSocket(
         replace(doors, reader=lane.reader),
         schema,
         documents,
-        lambda request, request_id: lane.back(app.endpoint.answer(request, request_id)),
+        lambda request, context: lane.back(app.endpoint.answer(request, context)),
     )
     app.include_router(rest.router)
     app.include_router(playground.router)
@@ -172,14 +180,14 @@ async def _proof(doors: Doors) -> asyncio.Task[None]:
 
 
 async def _with_request_id(request: Request, call_next: Any) -> Response:
-    request.state.request_id = new_request_id()
-    with bound_contextvars(request_id=request.state.request_id):
+    request_id = entry.of(request.scope).request_id
+    with bound_contextvars(request_id=request_id):
         try:
             response: Response = await call_next(request)
         except Exception:  # the last door: a bug is masked for the client and logged in full
             logger.exception("request_failed")
             response = _error(500, answers.INTERNAL, answers.MASKED, request)
-    response.headers["X-Request-ID"] = request.state.request_id
+    response.headers["X-Request-ID"] = request_id
     return response
 
 
@@ -208,7 +216,7 @@ async def _not_served(request: Request, error: Exception) -> Response:
 
 
 def _error(status: int, code: str, message: str, request: Request) -> Response:
-    body = {"error": {"code": code, "message": message, "request_id": request.state.request_id}}
+    body = {"error": {"code": code, "message": message, "request_id": entry.of(request.scope).request_id}}
     return Response(orjson.dumps(body), status_code=status, media_type="application/json")
 
 

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from graphql import GraphQLError, OperationType
 from starlette.types import Receive, Scope, Send
+from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType as Allowed
 from structlog.contextvars import bound_contextvars
 
 from fcgraph import log
 from fcgraph.api import answers, bodies, media
-from fcgraph.api.context import Context, Doors, new_request_id
+from fcgraph.api.context import Context, Doors
 from fcgraph.api.deadlines import Deadlines
 from fcgraph.api.documents import Admitted, Documents, NotAdmitted
 from fcgraph.api.fastpath import FastPath
@@ -33,6 +33,8 @@ QUERIES_AND_MUTATIONS = (Allowed.QUERY, Allowed.MUTATION)
 
 ITEMS_AT_ONCE = 8  # of a list, when JSON is written
 SEND_BYTES = 64 * 1024  # handed to the server at a time; between two pieces of a long answer others have their turn
+
+T = TypeVar("T")
 
 logger = log.get(__name__)
 
@@ -56,7 +58,7 @@ class GraphQLEndpoint:
         self.fast_path = FastPath(documents.schema, doors.settings.slow_statements_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = new_request_id()
+        context = Context.of(scope, self._doors)
         headers = _headers(scope)
         accepted = media.response_type(headers.get(b"accept", b""))
         kind = accepted or JSON
@@ -65,19 +67,19 @@ class GraphQLEndpoint:
             if accepted is None:
                 raise bodies.BadBody(406, NOT_ACCEPTABLE)
             if scope["method"] == "POST":
-                status, body = await self._post(scope, receive, headers, kind, request_id)
+                status, body = await self._post(scope, receive, headers, kind, context)
             else:
-                status, body = await self._get(scope, kind, request_id)
+                status, body = await self._get(scope, kind, context)
         except bodies.Gone:
             return
         except bodies.BadBody as e:
             status, body, more = e.status, [_refusal(e.message, e.code)], e.headers
         except Exception:  # noqa: BLE001 (the last resort: a bug is masked for the client and logged in full)
-            status, body = _bug(request_id)
-        await _send(send, status, body, _head(kind, request_id, more), scope["method"] == "HEAD")
+            status, body = _bug(context.request_id)
+        await _send(send, status, body, _head(kind, context.request_id, more), scope["method"] == "HEAD")
 
     async def _post(
-        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], kind: MediaType, request_id: str
+        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], kind: MediaType, context: Context
     ) -> Answer:
         settings = self._doors.settings
         content_type = headers.get(b"content-type", b"")
@@ -85,23 +87,24 @@ class GraphQLEndpoint:
             bodies.check_encoding(headers[b"content-encoding"])
         if content_type[:19].lower() == b"multipart/form-data":
             async with bodies.multipart(scope, receive, settings) as request:
-                return await self.execute(request, request_id, kind)
+                return await self.execute(request, context, kind)
         wrong = media.wrong_with_json(content_type)
         if wrong is not None:
             raise bodies.BadBody(415, wrong)
         request = bodies.parse(await bodies.read(receive, settings.body_max_bytes, "BODY_MAX_BYTES"))
-        return await self.execute(request, request_id, kind)
+        return await self.execute(request, context, kind)
 
-    async def _get(self, scope: Scope, kind: MediaType, request_id: str) -> Answer:
+    async def _get(self, scope: Scope, kind: MediaType, context: Context) -> Answer:
         request = bodies.of_query_string(scope["query_string"], self._doors.settings.body_max_bytes)
-        return await self.execute(request, request_id, kind, queries_only=True)
+        return await self.execute(request, context, kind, queries_only=True)
 
-    async def answer(self, request: bodies.Request, request_id: str) -> bytes:
-        """The body of the answer to a request that came another way; like `execute`, on the server's event loop."""
+    async def answer(self, request: bodies.Request, context: Context) -> bytes:
+        """The body of the answer to a request over a websocket; like `execute`, on the server's event loop."""
+        context = context.reading_by(self._doors.reader)
         try:
-            _, body = await self.execute(request, request_id)
-        except Exception:  # noqa: BLE001 (the last door of that way)
-            _, body = _bug(request_id)
+            _, body = await self.execute(request, context)
+        except Exception:  # noqa: BLE001 (the last resort, as in `__call__`)
+            _, body = _bug(context.request_id)
         return b"".join(body)
 
     def sdl(self) -> str:
@@ -109,9 +112,10 @@ class GraphQLEndpoint:
         return self._schema.as_str() + "\n"
 
     async def execute(
-        self, request: bodies.Request, request_id: str, kind: MediaType = JSON, *, queries_only: bool = False
+        self, request: bodies.Request, context: Context, kind: MediaType = JSON, *, queries_only: bool = False
     ) -> Answer:
         """The status and the body of the answer. Raises BadBody 405 for a mutation where only queries are allowed."""
+        request_id = context.request_id
         try:
             admitted = await self._admit(request)
         except NotAdmitted as e:
@@ -122,17 +126,16 @@ class GraphQLEndpoint:
             return _refused([GraphQLError(over.message, original_error=over)], request_id, kind)
         if operation is OperationType.MUTATION and queries_only:
             raise bodies.BadBody(405, "A mutation is sent by POST", "METHOD_NOT_ALLOWED", ((b"allow", b"POST"),))
-        context = Context(self._doors, request_id)
         try:
             if operation is OperationType.MUTATION:
                 # Ended by the timeouts of the writes themselves: an answer given up here would hide what was done.
-                return await self._in_lane(request, request_id, kind)
+                return await self._in_lane(partial(self._by_strawberry, request, kind), context)
             with self._deadlines.start():
-                fast = await self.fast_path.answer(admitted, context)
+                fast = await self.fast_path.answer(admitted, context, self._remaining)
                 if fast is not None:
                     return 200, fast
                 async with self.fast_path.turn(admitted, context):
-                    return await self._query_in_lane(admitted, request, request_id, kind)
+                    return await self._query_in_lane(admitted, partial(self._by_strawberry, request, kind), context)
         except TimeoutError as e:
             limit = LimitReached(answers.TOO_SLOW.format(self._doors.settings.operation_timeout_seconds))
             limit.__cause__ = e
@@ -149,12 +152,22 @@ class GraphQLEndpoint:
         # A document that is new here is parsed and validated, which is long work too.
         return admit() if self._documents.remembers(request.query) else await self._lane.call(admit)
 
+    async def _remaining(self, query: str, variables: dict[str, Any], context: Context) -> dict[str, bytes] | None:
+        """The JSON of each root field that SQL left to Strawberry, by key; None when one of them has an error."""
+        request = bodies.Request(query, variables, None)
+        try:
+            admitted = await self._admit(request)
+        except NotAdmitted:
+            return None  # the whole operation says why
+        async with self.fast_path.turn(admitted, context):
+            return await self._query_in_lane(admitted, partial(self._parts, request), context)
+
     async def _query_in_lane(
-        self, admitted: Admitted, request: bodies.Request, request_id: str, kind: MediaType
-    ) -> Answer:
+        self, admitted: Admitted, work: Callable[[Context], Coroutine[Any, Any, T]], context: Context
+    ) -> T:
         start = self._lane_time(+1)
         try:
-            return await self._in_lane(request, request_id, kind)
+            return await self._in_lane(work, context)
         finally:
             admitted.prepared.seconds = self._lane_time(-1) - start
 
@@ -167,26 +180,34 @@ class GraphQLEndpoint:
         self._queries_in_lane += change
         return self._lane_seconds
 
-    async def _in_lane(self, request: bodies.Request, request_id: str, kind: MediaType) -> Answer:
-        doors = replace(self._doors, reader=self._lane.reader)
-        return await self._lane.run(lambda: self._by_strawberry(request, Context(doors, request_id), kind))
+    async def _in_lane(self, work: Callable[[Context], Coroutine[Any, Any, T]], context: Context) -> T:
+        return await self._lane.run(lambda: work(context.reading_by(self._lane.reader)))
 
-    async def _by_strawberry(self, request: bodies.Request, context: Context, kind: MediaType = JSON) -> Answer:
+    async def _executed(self, request: bodies.Request, context: Context) -> ExecutionResult:
         # The fast path logs nothing, so only here every line gets the request's id.
         with bound_contextvars(request_id=context.request_id):
-            result = await self._schema.execute(
+            return await self._schema.execute(
                 request.query,
                 variable_values=request.variables,
                 context_value=context,
                 operation_name=request.operation_name,
                 allowed_operation_types=QUERIES_AND_MUTATIONS,
             )
+
+    async def _by_strawberry(self, request: bodies.Request, kind: MediaType, context: Context) -> Answer:
+        result = await self._executed(request, context)
         if result.errors and result.data is None:
             return _failed(result.errors, context.request_id, kind)
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = [answers.told(e, context.request_id) for e in result.errors]
         return 200, [b"".join(written(body))]
+
+    async def _parts(self, request: bodies.Request, context: Context) -> dict[str, bytes] | None:
+        result = await self._executed(request, context)
+        if result.errors or result.data is None:
+            return None
+        return {key: b"".join(written(value)) for key, value in result.data.items()}
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

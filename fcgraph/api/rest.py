@@ -35,7 +35,7 @@ router = APIRouter()
 
 def context_of(request: Request) -> Context:
     """The context of a REST request."""
-    return Context(request.app.state.doors, request.state.request_id)
+    return Context.of(request.scope, request.app.state.doors)
 
 
 Asks = Annotated[Context, Depends(context_of)]

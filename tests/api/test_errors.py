@@ -145,7 +145,7 @@ def test_a_viewer_sees_his_own_and_nothing_else(demo: Api) -> None:
 
     async def ask(query: str, viewer: Viewer) -> Any:
         admitted = endpoint._documents.admit(query, None, {})
-        fast = await endpoint.fast_path.answer(admitted, Context(endpoint._doors, "f", viewer))
+        fast = await endpoint.fast_path.answer(admitted, Context(endpoint._doors, "f", viewer), endpoint._remaining)
         result = await endpoint._schema.execute(query, context_value=Context(endpoint._doors, "s", viewer))
         assert result.errors is None
         if fast is not None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from fcgraph.api.context import Context
 from fcgraph.api.endpoint import written
+from fcgraph.queries import OPERATOR
 from tests.api.asking import Api, serving
 from tests.api.conftest import settings_for
 from tests.waiting import until
@@ -46,7 +47,7 @@ def test_what_was_slow_and_must_be_asked_again_waits_for_its_turn_again(demo_url
     with serving(settings_for(demo_url, tmp_path, slow_statement_seconds=1e-9, totals_rows_max=1)) as api:
         endpoint = api.app.endpoint
         admitted = endpoint._documents.admit(too_many, None, {})
-        context = Context(endpoint._doors, "turn")
+        context = Context(endpoint._doors, "turn", OPERATOR)
         assert isinstance(endpoint.fast_path.turn(admitted, context), nullcontext)
         assert api.code(too_many) == "RANGE_TOO_LARGE"
         assert endpoint.fast_path.turn(admitted, context) is endpoint.fast_path._slow
@@ -58,7 +59,7 @@ def test_what_strawberry_took_long_for_waits_for_its_turn(demo_url: str, tmp_pat
     with serving(settings_for(demo_url, tmp_path, slow_answer_seconds=1e-9)) as api:
         endpoint = api.app.endpoint
         admitted = endpoint._documents.admit(query, None, {})
-        context = Context(endpoint._doors, "turn")
+        context = Context(endpoint._doors, "turn", OPERATOR)
         assert isinstance(endpoint.fast_path.turn(admitted, context), nullcontext)
         first = api.ask(query)
         assert endpoint.fast_path.turn(admitted, context) is endpoint.fast_path._slow

@@ -27,13 +27,18 @@ CONDITIONS = {"skip": False, "include": True}  # the directive, and which value 
 
 @dataclass(slots=True)
 class Selected:
-    """A field of the answer: its key there, its node (for arguments), the type it belongs to, and what is below."""
+    """A field of the answer: its key there, its nodes, the type it belongs to, and what is below."""
 
     key: str
     name: str
-    node: FieldNode
+    nodes: list[FieldNode]  # equal fields, of which the first one stands for the arguments of all
     parent: GraphQLObjectType
     children: list[Selected]
+
+    @property
+    def node(self) -> FieldNode:
+        """The node with the field's arguments."""
+        return self.nodes[0]
 
 
 def select(
@@ -54,7 +59,7 @@ def select(
         inner = get_named_type(definition.type) if definition is not None else None
         below = [n.selection_set for n in nodes if n.selection_set is not None]
         children = select(below, inner, fragments, variables) if isinstance(inner, GraphQLObjectType) else []
-        selected.append(Selected(key, name, nodes[0], parent, children))
+        selected.append(Selected(key, name, nodes, parent, children))
     return selected
 
 
