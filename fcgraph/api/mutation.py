@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 from uuid import UUID
 
 import strawberry
@@ -212,7 +212,9 @@ class Mutation:
         description="Bring in users from a CSV with the header user_id,name. A known id with another name is renamed,"
         " and its old name is kept with the watermark. The file is taken at once; bad rows are rejected alone."
     )
-    async def import_users(self, info: Info, source: CsvSource) -> UsersImportPayload:
+    async def import_users(
+        self, info: Info, source: Annotated[CsvSource, strawberry.argument(description="The CSV of users.")]
+    ) -> UsersImportPayload:
         context = info.context
         try:
             done = await context.doors.in_thread(_import_users, context, source)
