@@ -84,34 +84,67 @@ def seed(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path | None, typer.Argument(help="The CSV file; without it the one that CSV_FILE names.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what would happen, write no payment.")] = False,
-    all_or_nothing: Annotated[bool, typer.Option(help="Store no payment when a row is bad.")] = False,
-    reimport: Annotated[bool, typer.Option(help="Run the file although the same bytes were imported before.")] = False,
-    as_json: Json = False,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV files; - is the standard input. Without any, the file that CSV_FILE names."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, write no payment.")] = False,
+    all_or_nothing: Annotated[
+        bool, typer.Option("--all-or-nothing", help="Store no payment when a row is bad.")
+    ] = False,
+    reimport: Annotated[
+        bool, typer.Option("--reimport", help="Run a file although the same bytes were imported before.")
+    ] = False,
+    expect_rows: Annotated[
+        int | None, typer.Option(min=0, help="How many rows the file must have; one file only.")
+    ] = None,
+    expect_total: Annotated[
+        list[str] | None,
+        typer.Option(help="The sum of a currency, such as USD=1000.00; may be repeated; one file only."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file instead of text.")] = False,
 ) -> None:
-    """Bring a CSV file in, with a progress bar and a summary. Exit code 4 when rows were rejected or in conflict."""
+    """Bring CSV files in, each with a progress bar and a summary.
+
+    Exit code 0 also for a file that was imported before, 4 when this run stored rejections or conflicts or what was
+    expected is not what was found, 3 when a file was refused or failed; the other files are imported all the same.
+    """
+    from fcgraph.cli import control_totals
+
+    expected = control_totals.read(expect_rows, expect_total or [], file_count=len(files or [""]))
     stack = join_stack()
     from fcgraph import import_view
 
     given, engine = settings.current(), writing_engine()
-    done = import_view.import_file(
-        engine,
-        given,
-        file or given.csv_file,
-        terminal(stderr=True),
-        dry_run=dry_run,
-        mode="ALL_OR_NOTHING" if all_or_nothing else "VALID_ROWS",
-        reimport=reimport,
-    )
-    if as_json:
-        typer.echo(json.dumps(done.shown()))
-    else:
-        import_view.show(terminal(), done, stack["api_url"] if stack else None)
-    if done.state in ("FAILED", "CANCELLED"):
-        raise typer.Exit(REFUSED)
-    if not done.all_taken:
-        raise typer.Exit(NOT_ALL)
+    exit_code = 0
+    for file in files or [given.csv_file]:
+        try:
+            done = import_view.import_file(
+                engine,
+                given,
+                file,
+                terminal(stderr=True),
+                dry_run=dry_run,
+                mode="ALL_OR_NOTHING" if all_or_nothing else "VALID_ROWS",
+                reimport=reimport,
+                expected=expected,
+            )
+        except Refused as e:
+            typer.echo(
+                f"{file}: {e.message} ({e.code})" if files and len(files) > 1 else f"{e.message} ({e.code})", err=True
+            )
+            exit_code = REFUSED
+            continue
+        if as_json:
+            typer.echo(json.dumps(done.shown()))
+        else:
+            import_view.show(terminal(), done, stack["api_url"] if stack else None)
+        if done.state in ("FAILED", "CANCELLED"):
+            exit_code = REFUSED
+        elif not done.is_clean and exit_code == 0:
+            exit_code = NOT_ALL
+    if exit_code:
+        raise typer.Exit(exit_code)
 
 
 @app.command()

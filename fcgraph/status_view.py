@@ -126,7 +126,7 @@ def _jobs(work: Work, now: datetime) -> Table:
     jobs = Table(title="Scheduled jobs", title_justify="left")
     for name in ("job", "next", "last run"):
         jobs.add_column(name, no_wrap=True)
-    jobs.add_column("how it ended")
+    jobs.add_column("what it did")
     # One job has one name here: that of its entry in the schedule, and that of its function, without their prefixes.
     next_at = {one["job_id"].removeprefix("scheduled-"): one["next_at"] for one in work.scheduled}
     last = {one["job"].removeprefix("run_").replace("_", "-"): one for one in work.last_runs}
@@ -134,15 +134,18 @@ def _jobs(work: Work, now: datetime) -> Table:
         run = last.get(job, {})
         due_at = next_at.get(job)
         overdue = "\n[red]overdue[/]" if due_at and due_at < now - OVERDUE_AFTER else ""
-        jobs.add_row(job, _time(due_at) + overdue, _time(run.get("started_at")), _end(run))
+        jobs.add_row(job, _time(due_at) + overdue, _end(run), Text(run.get("detail") or ""))
     return jobs
 
 
 def _end(run: dict[str, Any]) -> Text:
-    finished_at = run.get("finished_at")
-    took = f"in {(finished_at - run['started_at']).total_seconds():.1f} s" if finished_at else None
-    told = " ".join(text for text in (run.get("state"), took, run.get("detail")) if text)
-    return Text(told or "-", style="red" if run.get("state") == "FAILED" else "")
+    """When the job started, and below that how it ended: beside each other they do not fit into 80 columns."""
+    started_at, finished_at = run.get("started_at"), run.get("finished_at")
+    text = Text(_time(started_at))
+    if started_at is not None:
+        took = f" in {(finished_at - started_at).total_seconds():.1f} s" if finished_at else ""
+        text.append(f"\n{run['state']}{took}", style="red" if run["state"] == "FAILED" else "")
+    return text
 
 
 def _time(instant: datetime | None) -> str:
