@@ -16,6 +16,7 @@ from fcgraph.records import COLUMNS
 
 HEAD_BYTES = 64 * 1024
 OWN_COLUMN_PREFIX = "_"  # `_line`, `_outcome`, `_problems` of a rejects file
+RECORD_COLUMN = "_record"  # names the intake record that a row of a rejects file corrects
 PROBLEMS_COLUMN = "_problems"  # where it is, cells are guarded against spreadsheet formulas
 BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = {
@@ -41,7 +42,10 @@ _LINE = re.compile(rb"[^\r\n]*+(?:\r\n?|\n)")
 
 
 class Header(NamedTuple):
-    """The header as understood: a column (or None: kept out) per place, its raw bytes, and where the rows begin."""
+    """The header as understood: a column (or None: kept out) per place, its raw bytes, and where the rows begin.
+
+    `record_at` is the place of the column `_record`, if there is one.
+    """
 
     columns: tuple[str | None, ...]
     ignored: tuple[str, ...]
@@ -49,6 +53,7 @@ class Header(NamedTuple):
     guarded: bool
     end_byte: int
     next_line: int
+    record_at: int | None = None
 
 
 class Row(NamedTuple):
@@ -146,6 +151,7 @@ def _understand(names: list[str], raw: bytes, end_byte: int, next_line: int) -> 
         guarded=PROBLEMS_COLUMN in own,
         end_byte=end_byte,
         next_line=next_line,
+        record_at=names.index(RECORD_COLUMN) if RECORD_COLUMN in own else None,
     )
 
 

@@ -21,6 +21,7 @@ from fcgraph.records import COLUMNS, CurrencyRule, PaymentRecord, Reference, Rej
 
 Message = tuple[int, int, bytes | None]  # partition, offset, value
 _NO_SUSPICION = suspicions_text(())
+NOT_REPLAYABLE = "; a replay cannot help, send the corrected row"
 
 
 class Judge:
@@ -54,6 +55,7 @@ class Judge:
         odd = {row.line: row.raw for row in rows}
         arrivals = _lines_of_a_file(lambda line: odd.get(line) or lines()[line - first])
         batch = _batch(parsed, judged, arrivals, reference, source, correlation_id)
+        batch.record_at = header.record_at
         lines.cache_clear()
         return batch
 
@@ -147,13 +149,19 @@ def _user_ids(rows: Iterable[Row], header: Header) -> set[str]:
     return {row.fields[at].lower() for row in rows if row.fields for at in places if at < len(row.fields)}
 
 
+def not_replayable(message: str) -> str:
+    """The message of an INVALID_CSV problem: what was stored of such a row need not be the row that was meant."""
+    return message if message.endswith(NOT_REPLAYABLE) else message + NOT_REPLAYABLE
+
+
 def _judge_csv(row: Row, header: Header, reference: Reference) -> PaymentRecord | Rejection:
     if row.fields is None:
-        return records.reject(row.code, row.problem or "the row is no CSV")
+        problem = row.problem or "the row is no CSV"
+        return records.reject(row.code, not_replayable(problem) if row.code == "INVALID_CSV" else problem)
     if row.is_last and len(row.fields) == header.columns.index("amount") + 1 and not row.raw.endswith(b'"'):
         # 25 may be half of 250.00. Every other value is of a fixed form, and a closing quote tells as well.
         message = "the file ends within this line: without a line end nobody can tell whether the amount is whole"
-        return records.reject("INVALID_CSV", message)
+        return records.reject("INVALID_CSV", not_replayable(message))
     fields = [formulas.without_guard(f) for f in row.fields] if header.guarded else row.fields
     return records.check_fields(fields, header.columns, reference)
 
