@@ -1,4 +1,4 @@
-"""The command line: `python -m fcgraph up | migrate | seed | import | report | status | users`.
+"""The command line: `python -m fcgraph up | migrate | seed | import | report | status | users | intake`.
 
 Exit codes: 0 done. 1 a bug. 2 a wrong command line or setting. 3 refused: what was asked cannot be done, and the line
 says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down. 5 a part is away.
@@ -17,6 +17,7 @@ from uuid import uuid4
 import typer
 
 from fcgraph import settings
+from fcgraph.cli import intake as intake_commands
 from fcgraph.cli import users
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
@@ -237,6 +238,14 @@ def terminal(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr)
+
+
+def before_noun() -> None:
+    """What the commands of every noun need first."""
+    join_stack()
+
+
+app.add_typer(intake_commands.app, name="intake", callback=before_noun)
 
 
 def main() -> None:

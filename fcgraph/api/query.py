@@ -15,6 +15,7 @@ from fcgraph.api.scalars import Month
 from fcgraph.api.types.enums import ImportState, IntakeOutcome, PaymentStatus, SourceKind
 from fcgraph.api.types.imports import ImportJob, IntakeRecord, import_jobs, intake_records
 from fcgraph.api.types.payments import Payment, PaymentFilter, all_payments, payments_asked
+from fcgraph.api.types.record_filter import IntakeRecordFilter, ProblemCount, problem_counts
 from fcgraph.api.types.reports import ReportFile, report_file, report_files
 from fcgraph.api.types.totals import DailyTotals, totals_asked
 from fcgraph.api.types.users import COMPLETED_ONLY, Currency, User
@@ -127,6 +128,10 @@ class Query:
             open_only=open_only is not False,
         )
         return await intake_records(info.context, asked, info.context.page(first, after))
+
+    @strawberry.field(description="How many intake records have each problem, the commonest first; open by default.")
+    async def problem_counts(self, info: Info, filter: IntakeRecordFilter | None = None) -> list[ProblemCount]:
+        return await problem_counts(info.context, filter)
 
     @strawberry.field(description="Every currency.")
     async def currencies(self, info: Info) -> list[Currency]:

@@ -15,14 +15,16 @@ from fcgraph import csv_rows, csv_whole, db
 from fcgraph.csv_rows import Header
 from fcgraph.formulas import with_guard, without_guard
 
-OWN_COLUMNS = ("_line", "_outcome", "_problems")
+OWN_COLUMNS = ("_line", "_outcome", "_problems", csv_rows.RECORD_COLUMN)
 FETCHED_ROWS = 2000
 
 
 def rejects_csv(engine: Engine, import_id: UUID) -> Iterator[bytes] | None:
-    """The rejected and conflicting rows in line order: the input's header, then `_line,_outcome,_problems`.
+    """The rejected rows in line order: the input's header, then `_line,_outcome,_problems,_record`.
 
-    LF line ends, UTF-8, cells guarded against spreadsheet formulas. None when there is no such import.
+    A conflict is left out: sent again it would conflict again, and a person decides it. `_record` names the intake
+    record, which the corrected row ends. LF line ends, UTF-8, cells guarded against spreadsheet formulas. None when
+    there is no such import.
     """
     with db.read(engine) as connection:
         raw = connection.scalar(sa.text("SELECT header FROM imports WHERE import_id = :id"), {"id": import_id})
@@ -34,18 +36,18 @@ def _lines(engine: Engine, import_id: UUID, raw_header: bytes) -> Iterator[bytes
     names = [name for n, name in enumerate(csv_rows.header_cells(raw_header)) if n not in header.own]
     yield _line([*map(with_guard, names), *OWN_COLUMNS])
     statement = sa.text(
-        "SELECT position, outcome, raw, problems FROM intake_records WHERE import_id = :id AND kind = 'CSV'"
-        " ORDER BY position"
+        "SELECT position, outcome, raw, problems, record_id FROM intake_records WHERE import_id = :id AND kind = 'CSV'"
+        " AND outcome = 'REJECTED' ORDER BY position"
     )
     with db.read(engine, snapshot=True) as connection:
         found = connection.execution_options(yield_per=FETCHED_ROWS).execute(statement, {"id": import_id})
-        for position, outcome, raw, problems in found:
+        for position, outcome, raw, problems, record_id in found:
             text = bytes(raw).decode("utf-8", "backslashreplace").replace("\0", "\\0")
             cells, told = _cells(text, header, problems), _told(problems)
             if _is_whole(problems):
                 told = csv_whole.with_mark(told, cells[0])
             cells += [""] * (len(names) - len(cells))
-            yield _line([*map(with_guard, cells), str(position), outcome, with_guard(told)])
+            yield _line([*map(with_guard, cells), str(position), outcome, with_guard(told), str(record_id)])
 
 
 def _cells(text: str, header: Header, problems: list[dict[str, Any]]) -> list[str]:

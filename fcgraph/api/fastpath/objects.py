@@ -20,7 +20,18 @@ from fcgraph.api.types.payments import PaymentFilter, payments_asked
 from fcgraph.api.types.totals import totals_asked
 from fcgraph.queries import payments as payments_queries
 from fcgraph.queries import totals as totals_queries
-from fcgraph.queries.columns import BATCH, BEYOND_INDEX, DAILY_TOTAL, IN_INDEX, PAYMENT, REVISION, SOURCE, USER, Shape
+from fcgraph.queries.columns import (
+    BATCH,
+    BEYOND_INDEX,
+    DAILY_TOTAL,
+    IN_INDEX,
+    PAYMENT,
+    PAYMENT_STATE,
+    REVISION,
+    SOURCE,
+    USER,
+    Shape,
+)
 from fcgraph.queries.days import of_one_of
 from fcgraph.queries.history import revisions_sql
 from fcgraph.queries.pages import PageAsked
@@ -86,6 +97,10 @@ def _source(field: Selected, asking: Asking) -> str:
 def _history(field: Selected, asking: Asking) -> str:
     item = object_sql(REVISION, field.children, asking)
     return f"(SELECT {list_of(item, 't.revision')} FROM ({revisions_sql('= t.transaction_id')}) t)"
+
+
+def _previous(field: Selected, asking: Asking) -> str:
+    return f"CASE WHEN t.previous IS NULL THEN 'null' ELSE {object_sql(PAYMENT_STATE, field.children, asking)} END"
 
 
 def _payments_of_user(field: Selected, asking: Asking) -> str:
@@ -192,6 +207,7 @@ INSIDE: dict[tuple[str, str], Callable[[Selected, Asking], str]] = {
     (PAYMENT.name, "source"): _source,
     (PAYMENT.name, "history"): _history,
     (REVISION.name, "source"): _source,
+    (REVISION.name, "previous"): _previous,
     (USER.name, "payments"): _payments_of_user,
     (USER.name, "dailyTotals"): _daily_totals_of_user,
     (DAILY_TOTAL.name, "payments"): _payments_of_total,
