@@ -1,4 +1,4 @@
-"""The command line: `python -m fcgraph up | migrate | seed | import | report | status | users | intake`.
+"""The command line: `python -m fcgraph up | migrate | seed | users | currencies | import | intake | report | status`.
 
 Exit codes: 0 done. 1 a bug. 2 a wrong command line or setting. 3 refused: what was asked cannot be done, and the line
 says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down. 5 a part is away.
@@ -17,8 +17,8 @@ from uuid import uuid4
 import typer
 
 from fcgraph import settings
+from fcgraph.cli import currencies, users
 from fcgraph.cli import intake as intake_commands
-from fcgraph.cli import users
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
 
@@ -34,6 +34,7 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 app.add_typer(users.app, name="users")
+app.add_typer(currencies.app, name="currencies")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 

@@ -21,9 +21,11 @@ from fcgraph.api.types.imports import ImportJob, IntakeRecord, RowProblem
 from fcgraph.api.types.payments import Payment
 from fcgraph.api.types.record_filter import IntakeRecordFilter, records_meant
 from fcgraph.api.types.reports import ReportFile, generate, report_file
+from fcgraph.api.types.users import Currency
 from fcgraph.errors import Refused, Unavailable
 from fcgraph.queries import imports as imports_sql
 from fcgraph.queries import payments as payments_sql
+from fcgraph.reference.currencies import save_currency
 from fcgraph.reference.users import Imported, import_users
 
 BLOCK_BYTES = 1024 * 1024
@@ -153,6 +155,12 @@ class UsersImportPayload:
         )
 
 
+@strawberry.type(description="The currency as it is now.")
+class CurrencyPayload:
+    currency: Currency | None = strawberry.field(description="The currency; null when it was not saved.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was not saved; empty when it was.")
+
+
 @strawberry.type
 class Mutation:
     @strawberry.mutation(description="Store a CSV file and have it imported; answers at once.")
@@ -265,6 +273,37 @@ class Mutation:
         except Refused as e:
             return UsersImportPayload.of(Imported(), [UserError.of(e)])
         return UsersImportPayload.of(done, [])
+
+    @strawberry.mutation(
+        description="Add a currency, or change the one with this code. New payments follow it at once; what is stored"
+        " keeps its suspicions. Decimals cannot be fewer than stored payments have."
+    )
+    async def save_currency(
+        self,
+        info: Info,
+        *,
+        code: Annotated[str, strawberry.argument(description="Three letters, such as USD.")],
+        name: Annotated[str, strawberry.argument(description="Its name.")],
+        symbol: Annotated[str | None, strawberry.argument(description="Its sign; null for none.")] = None,
+        minor_units: Annotated[int, strawberry.argument(description="Decimals of an amount, 0 to 4.")],
+        suspicious_above: Annotated[
+            Decimal, strawberry.argument(description="A payment of more than this is suspicious.")
+        ],
+    ) -> CurrencyPayload:
+        context = info.context
+        try:
+            saved = await context.doors.in_thread(
+                save_currency,
+                context.doors.engine,
+                code,
+                name=name,
+                symbol=symbol,
+                minor_units=minor_units,
+                suspicious_above=suspicious_above,
+            )
+        except Refused as e:
+            return CurrencyPayload(currency=None, user_errors=[UserError.of(e)])
+        return CurrencyPayload(currency=Currency(**saved._asdict()), user_errors=[])
 
 
 async def _job(context: Context, import_id: UUID) -> ImportJob | None:
