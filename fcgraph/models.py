@@ -159,6 +159,23 @@ class KafkaPosition(Base):
     next_offset: Mapped[int] = mapped_column(BigInteger)
 
 
+class KafkaGap(Base):
+    """Offsets of a partition that were deleted before they were read. Written once, never changed (trigger)."""
+
+    __tablename__ = "kafka_gaps"
+
+    topic_ref: Mapped[int] = mapped_column(ForeignKey("kafka_topics.topic_ref"), primary_key=True)
+    partition: Mapped[int] = mapped_column(Integer, primary_key=True)
+    first_offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    last_offset: Mapped[int] = mapped_column(BigInteger)
+    noticed_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
+
+    __table_args__ = (
+        CheckConstraint("first_offset <= last_offset", name="offsets"),
+        Index("ix_kafka_gaps_noticed_at", "noticed_at"),
+    )
+
+
 class Import(OutcomeCounts, Base):
     """One CSV file's way through. The row is the truth about the import; a job only carries its id."""
 
@@ -428,3 +445,16 @@ class JobRun(Base):
         CheckConstraint("state IN ('RUNNING', 'SUCCEEDED', 'FAILED')", name="state"),
         Index("ix_job_runs_job", "job", sa.desc("started_at")),
     )
+
+
+class ProcessHeartbeat(Base):
+    """When a running process last made progress; `instance` tells processes of one kind apart."""
+
+    __tablename__ = "process_heartbeats"
+
+    process: Mapped[str] = mapped_column(Text, primary_key=True)
+    instance: Mapped[str] = mapped_column(Text, primary_key=True)
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
+    progress_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
