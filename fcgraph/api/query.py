@@ -9,7 +9,8 @@ from uuid import UUID
 import strawberry
 
 from fcgraph.api.context import Info
-from fcgraph.api.loaders import read_totals
+from fcgraph.api.fastpath.selection import is_selected
+from fcgraph.api.loaders import read_summary, read_totals
 from fcgraph.api.pagination import Connection
 from fcgraph.api.scalars import Month
 from fcgraph.api.types.enums import ImportState, IntakeOutcome, PaymentStatus, SourceKind
@@ -80,8 +81,12 @@ class Query:
     ) -> DailyTotals:
         context = info.context
         asked = totals_asked(start, end, statuses, currency, user_ids)
+        zone = context.settings.report_timezone
+        if not is_selected(info, "rows"):  # then their number does not matter
+            watermark, sums = await read_summary(context.reader, asked, context.settings, context.viewer)
+            return DailyTotals.of(asked, zone, watermark, [], sums)
         watermark, rows = await read_totals(context.reader, asked, context.settings, context.viewer)
-        return DailyTotals.of(asked, context.settings.report_timezone, watermark, rows)
+        return DailyTotals.of(asked, zone, watermark, rows)
 
     @strawberry.field(description="Report files, newest first.")
     async def report_files(

@@ -12,7 +12,7 @@ from alembic import op
 from fcgraph.errors import UnsupportedServer
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

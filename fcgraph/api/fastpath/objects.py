@@ -140,14 +140,16 @@ def _totals_select(field: Selected, owner: str | None, asking: Asking) -> str:
     )
     asked.check(range_max_days=settings.range_max_days)
     zone, viewer = settings.report_timezone, asking.context.viewer
-    totals = totals_queries.totals_sql(asking.values, asked, zone=zone, viewer=viewer, owner=owner)
-    rows_max = settings.totals_rows_max
+    # Their sums alone are added up without making the rows, and have no bound.
+    summed = owner is None and not any(f.name == "rows" for f in field.children)
+    totals = totals_queries.totals_sql(asking.values, asked, zone=zone, viewer=viewer, owner=owner, summed=summed)
+    rows_max = None if summed else settings.totals_rows_max
     below = [f for rows in field.children if rows.name == "rows" for f in rows.children if f.name == "payments"]
     nodes = sum(asking.page(asking.arguments(f)).size for f in below)  # per row
     if nodes:
         if asking.in_list:
             raise NotFast  # they are bounded over all users of the answer, too
-        rows_max = min(rows_max, settings.query_nodes_max // asking.roots // nodes)
+        rows_max = min(settings.totals_rows_max, settings.query_nodes_max // asking.roots // nodes)
     inside = replace(asking, totals=asked)
     order = "d.user_id, d.day, d.currency" if owner is None else "d.day, d.currency"
     return totals_sql(
