@@ -1,4 +1,4 @@
-"""The command line: `python -m fcgraph up | migrate | seed | import | report | status | users`.
+"""The command line: `python -m fcgraph up | migrate | seed | users | currencies | import | intake | report | status`.
 
 Exit codes: 0 done. 1 a bug. 2 a wrong command line or setting. 3 refused: what was asked cannot be done, and the line
 says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down. 5 a part is away.
@@ -17,7 +17,8 @@ from uuid import uuid4
 import typer
 
 from fcgraph import settings
-from fcgraph.cli import users
+from fcgraph.cli import currencies, users
+from fcgraph.cli import intake as intake_commands
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
 
@@ -33,6 +34,7 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 app.add_typer(users.app, name="users")
+app.add_typer(currencies.app, name="currencies")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -84,34 +86,67 @@ def seed(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path | None, typer.Argument(help="The CSV file; without it the one that CSV_FILE names.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what would happen, write no payment.")] = False,
-    all_or_nothing: Annotated[bool, typer.Option(help="Store no payment when a row is bad.")] = False,
-    reimport: Annotated[bool, typer.Option(help="Run the file although the same bytes were imported before.")] = False,
-    as_json: Json = False,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV files; - is the standard input. Without any, the file that CSV_FILE names."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, write no payment.")] = False,
+    all_or_nothing: Annotated[
+        bool, typer.Option("--all-or-nothing", help="Store no payment when a row is bad.")
+    ] = False,
+    reimport: Annotated[
+        bool, typer.Option("--reimport", help="Run a file although the same bytes were imported before.")
+    ] = False,
+    expect_rows: Annotated[
+        int | None, typer.Option(min=0, help="How many rows the file must have; one file only.")
+    ] = None,
+    expect_total: Annotated[
+        list[str] | None,
+        typer.Option(help="The sum of a currency, such as USD=1000.00; may be repeated; one file only."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file instead of text.")] = False,
 ) -> None:
-    """Bring a CSV file in, with a progress bar and a summary. Exit code 4 when rows were rejected or in conflict."""
+    """Bring CSV files in, each with a progress bar and a summary.
+
+    Exit code 0 also for a file that was imported before, 4 when this run stored rejections or conflicts or what was
+    expected is not what was found, 3 when a file was refused or failed; the other files are imported all the same.
+    """
+    from fcgraph.cli import control_totals
+
+    expected = control_totals.read(expect_rows, expect_total or [], file_count=len(files or [""]))
     stack = join_stack()
     from fcgraph import import_view
 
     given, engine = settings.current(), writing_engine()
-    done = import_view.import_file(
-        engine,
-        given,
-        file or given.csv_file,
-        terminal(stderr=True),
-        dry_run=dry_run,
-        mode="ALL_OR_NOTHING" if all_or_nothing else "VALID_ROWS",
-        reimport=reimport,
-    )
-    if as_json:
-        typer.echo(json.dumps(done.shown()))
-    else:
-        import_view.show(terminal(), done, stack["api_url"] if stack else None)
-    if done.state in ("FAILED", "CANCELLED"):
-        raise typer.Exit(REFUSED)
-    if not done.all_taken:
-        raise typer.Exit(NOT_ALL)
+    exit_code = 0
+    for file in files or [given.csv_file]:
+        try:
+            done = import_view.import_file(
+                engine,
+                given,
+                file,
+                terminal(stderr=True),
+                dry_run=dry_run,
+                mode="ALL_OR_NOTHING" if all_or_nothing else "VALID_ROWS",
+                reimport=reimport,
+                expected=expected,
+            )
+        except Refused as e:
+            typer.echo(
+                f"{file}: {e.message} ({e.code})" if files and len(files) > 1 else f"{e.message} ({e.code})", err=True
+            )
+            exit_code = REFUSED
+            continue
+        if as_json:
+            typer.echo(json.dumps(done.shown()))
+        else:
+            import_view.show(terminal(), done, stack["api_url"] if stack else None)
+        if done.state in ("FAILED", "CANCELLED"):
+            exit_code = REFUSED
+        elif not done.is_clean and exit_code == 0:
+            exit_code = NOT_ALL
+    if exit_code:
+        raise typer.Exit(exit_code)
 
 
 @app.command()
@@ -204,6 +239,14 @@ def terminal(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr)
+
+
+def before_noun() -> None:
+    """What the commands of every noun need first."""
+    join_stack()
+
+
+app.add_typer(intake_commands.app, name="intake", callback=before_noun)
 
 
 def main() -> None:

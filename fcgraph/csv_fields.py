@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fcgraph import csv_guesses
+from fcgraph import csv_guesses, csv_whole
 from fcgraph.csv_cells import BLANKS, NOTHING, column_number, hold_nothing, parse_fields
-from fcgraph.csv_header import Header, column_of
+from fcgraph.csv_header import PROBLEMS_COLUMN, Header, column_of
 from fcgraph.csv_rows import Chunk, Row
 from fcgraph.fastrows import Columns, FastRows, Parsed
 from fcgraph.formulas import without_guard
@@ -35,10 +35,14 @@ def as_row(row: Row, header: Header) -> Row | None:
         if "receiver_id" in names and "sender_id" in names:
             return _header_again(row, names, header)
     if header.guarded:
-        again = _taken_apart_again([without_guard(field) for field in fields], header)
-        if isinstance(again, str):
-            return row._replace(fields=None, problem=again)
-        fields = again
+        fields = tuple(map(without_guard, fields))
+        whole = _whole_row(fields, header)
+        if whole is not None:
+            return _taken_apart_again(row, fields, whole, header)
+    return _without_surplus(row, fields, header)
+
+
+def _without_surplus(row: Row, fields: tuple[str, ...], header: Header) -> Row:
     width = len(header.columns)
     if len(fields) > width and hold_nothing(fields[width:]):
         fields = fields[:width]
@@ -80,23 +84,27 @@ def _header_again(row: Row, names: Sequence[str | None], header: Header) -> Row 
     return row._replace(fields=None, code="INVALID_CSV", problem=problem, ends_header=True)
 
 
-def _taken_apart_again(fields: Sequence[str], header: Header) -> tuple[str, ...] | str:
-    """The fields of a rejects file's row. One that stands whole in the first cell is taken apart, as CSV.
+def _whole_row(fields: Sequence[str], header: Header) -> str | None:
+    """The text of a row that stands whole in the first cell of a rejects file; None for one laid out in cells."""
+    first, *others = (field for n, field in enumerate(fields) if n not in header.own)
+    return first if "," in first and hold_nothing(others) else None
 
-    Or why it cannot be. The columns that the rejects file added stay as they are.
-    """
-    places = [n for n in range(len(fields)) if n not in header.own]
-    first = fields[places[0]]
-    if "," not in first or not hold_nothing(fields[n] for n in places[1:]):
-        return tuple(fields)
-    values = parse_fields(first)
+
+def _taken_apart_again(row: Row, fields: Sequence[str], text: str, header: Header) -> Row:
+    """The row whose values stand in `text`, as CSV. The columns that the rejects file added stay as they are."""
+    values = parse_fields(text)
+    at = [name.strip().lower() for name in header.names].index(PROBLEMS_COLUMN)
+    same = csv_whole.unchanged(fields[at], text) if at < len(fields) else None
+    if same is not None:
+        return row._replace(fields=None, code=same[0], problem=same[1])
     if isinstance(values, str):
-        return values
-    free = [n for n in range(len(header.columns)) if n not in header.own]
-    laid_out = [fields[n] if n < len(fields) and n in header.own else "" for n in range(len(header.columns))]
+        return row._replace(fields=None, problem=values)
+    width = len(header.columns)
+    laid_out = [fields[n] if n < len(fields) and n in header.own else "" for n in range(width)]
+    free = [n for n in range(width) if n not in header.own]
     for n, value in zip(free, values, strict=False):
         laid_out[n] = value
-    return (*laid_out, *values[len(free) :])
+    return _without_surplus(row, (*laid_out, *values[len(free) :]), header)
 
 
 def with_tidied_rows(fast: FastRows, parsed: Parsed, chunk: Chunk, header: Header) -> Parsed:

@@ -14,6 +14,7 @@ from fcgraph.records import COLUMNS
 
 HEAD_BYTES = 64 * 1024
 OWN_COLUMN_PREFIX = "_"  # `_line`, `_outcome`, `_problems` of a rejects file
+RECORD_COLUMN = "_record"  # names the intake record that a row of a rejects file corrects
 PROBLEMS_COLUMN = "_problems"  # where it is, cells are guarded against spreadsheet formulas
 BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = {
@@ -36,7 +37,8 @@ _COLUMN_OF_LETTERS = {column.replace("_", ""): column for column in COLUMNS}
 class Header(NamedTuple):
     """The header as understood: a column (or None: ignored) per place, its raw bytes, and where the rows begin.
 
-    `names` are the cells as they came, `own` the places of the columns that a rejects file adds.
+    `names` are the cells as they came, `own` the places of the columns that a rejects file adds, `record_at` that of
+    `_record` among them.
     """
 
     columns: tuple[str | None, ...]
@@ -47,6 +49,7 @@ class Header(NamedTuple):
     next_line: int
     names: tuple[str, ...]
     own: frozenset[int]
+    record_at: int | None
 
 
 def read_header(head: bytes) -> Header:
@@ -138,4 +141,5 @@ def _understand(names: list[str], raw: bytes, end_byte: int, next_line: int) -> 
         next_line=next_line,
         names=tuple(names),
         own=own,
+        record_at=cleaned.index(RECORD_COLUMN) if RECORD_COLUMN in cleaned else None,
     )

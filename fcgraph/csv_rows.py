@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 from fcgraph.csv_cells import parse_fields as parse_fields
 from fcgraph.csv_header import HEAD_BYTES as HEAD_BYTES
+from fcgraph.csv_header import RECORD_COLUMN as RECORD_COLUMN
 from fcgraph.csv_header import Header as Header
 from fcgraph.csv_header import header_cells as header_cells
 from fcgraph.csv_header import read_header as read_header

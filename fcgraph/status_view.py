@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,6 +17,7 @@ from fcgraph import db, job_runs, kafka_lag, queue
 from fcgraph.embedded import postgres, redis
 from fcgraph.embedded.stack import Stack
 from fcgraph.errors import Unavailable
+from fcgraph.queries import kafka_gaps
 from fcgraph.settings import Settings
 
 LAG_SECONDS_MAX = 5.0
@@ -29,6 +31,7 @@ class Work:
 
     away: dict[str, str] = field(default_factory=dict)
     consumer_lag: dict[str, Any] | None = None
+    kafka_gaps: dict[str, Any] | None = None
     jobs_waiting: int | None = None
     scheduled: list[dict[str, Any]] = field(default_factory=list)
     last_runs: list[dict[str, Any]] = field(default_factory=list)
@@ -70,6 +73,9 @@ def look(settings: Settings) -> Work:
     try:
         with db.read(engine) as connection:
             work.last_runs = [asdict(one) for one in job_runs.last_runs(connection)]
+            work.kafka_gaps = kafka_gaps.shown(
+                row._asdict() for row in connection.execute(sa.text(kafka_gaps.GAPS.sql))
+            )
     except DBAPIError as e:
         if not db.is_away(e):
             raise
@@ -114,6 +120,8 @@ def show(console: Console, stack: Stack, work: Work, time_zone: str) -> None:
             console.print(
                 f"[yellow]Held behind open transactions:[/] {sum(held.values())} (by partition {per_partition})"
             )
+    if work.kafka_gaps:
+        _show_gaps(console, work.kafka_gaps)
     if work.jobs_waiting is not None:
         console.print(f"Jobs waiting for a worker: {work.jobs_waiting}")
     if "redis" not in work.away and not work.scheduled:
@@ -122,11 +130,23 @@ def show(console: Console, stack: Stack, work: Work, time_zone: str) -> None:
     console.print(f"Times are UTC. Reports fall due at midnight in {time_zone} (REPORT_TIMEZONE).")
 
 
+def _show_gaps(console: Console, gaps: dict[str, Any]) -> None:
+    if not gaps["count"]:
+        return
+    console.print(f"[red]Gaps in Kafka:[/] {gaps['count']} (messages deleted before they were read)")
+    for gap in gaps["latest"]:
+        offsets = f"offsets {gap['first_offset']} to {gap['last_offset']}"
+        line = f"  {gap['topic']} partition {gap['partition']}, {offsets}, noticed {_time(gap['noticed_at'])}"
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if gaps["count"] > len(gaps["latest"]):
+        console.print(f"  and {gaps['count'] - len(gaps['latest'])} older ones")
+
+
 def _jobs(work: Work, now: datetime) -> Table:
     jobs = Table(title="Scheduled jobs", title_justify="left")
     for name in ("job", "next", "last run"):
         jobs.add_column(name, no_wrap=True)
-    jobs.add_column("how it ended")
+    jobs.add_column("what it did")
     # One job has one name here: that of its entry in the schedule, and that of its function, without their prefixes.
     next_at = {one["job_id"].removeprefix("scheduled-"): one["next_at"] for one in work.scheduled}
     last = {one["job"].removeprefix("run_").replace("_", "-"): one for one in work.last_runs}
@@ -134,15 +154,18 @@ def _jobs(work: Work, now: datetime) -> Table:
         run = last.get(job, {})
         due_at = next_at.get(job)
         overdue = "\n[red]overdue[/]" if due_at and due_at < now - OVERDUE_AFTER else ""
-        jobs.add_row(job, _time(due_at) + overdue, _time(run.get("started_at")), _end(run))
+        jobs.add_row(job, _time(due_at) + overdue, _end(run), Text(run.get("detail") or ""))
     return jobs
 
 
 def _end(run: dict[str, Any]) -> Text:
-    finished_at = run.get("finished_at")
-    took = f"in {(finished_at - run['started_at']).total_seconds():.1f} s" if finished_at else None
-    told = " ".join(text for text in (run.get("state"), took, run.get("detail")) if text)
-    return Text(told or "-", style="red" if run.get("state") == "FAILED" else "")
+    """When the job started, and below that how it ended: beside each other they do not fit into 80 columns."""
+    started_at, finished_at = run.get("started_at"), run.get("finished_at")
+    text = Text(_time(started_at))
+    if started_at is not None:
+        took = f" in {(finished_at - started_at).total_seconds():.1f} s" if finished_at else ""
+        text.append(f"\n{run['state']}{took}", style="red" if run["state"] == "FAILED" else "")
+    return text
 
 
 def _time(instant: datetime | None) -> str:

@@ -111,15 +111,16 @@ def make_template(port: int) -> None:
 
 
 def copy_template(port: int, database: str) -> None:
-    _execute(port, f'CREATE DATABASE "{database}" TEMPLATE {TEMPLATE}')
+    execute(port, f'CREATE DATABASE "{database}" TEMPLATE {TEMPLATE}')
 
 
 def drop_database(port: int, database: str) -> None:
     """Drop it, whoever is still connected."""
-    _execute(port, f'DROP DATABASE "{database}" WITH (FORCE)')
+    execute(port, f'DROP DATABASE "{database}" WITH (FORCE)')
 
 
-def _execute(port: int, statement: str) -> None:
+def execute(port: int, statement: str) -> None:
+    """Run a statement about databases."""
     connection = psycopg2.connect(postgres.url(port, "postgres"))
     try:
         connection.autocommit = True

@@ -62,8 +62,9 @@ def test_import_tells_what_became_of_each_row_and_knows_the_file_again(run: Run,
     told = json.loads(first.stdout)
     assert told["state"] == "SUCCEEDED_WITH_REJECTS"
     assert counts(told["counts"]) == {"read": 4, "inserted": 2, "duplicate": 1, "rejected": 1, "suspicious": 1}
-    again = json.loads(run("import", "seeds/sample_transactions.csv", "--json").stdout)
-    assert again == told | {"already_imported": True}
+    repeated = run("import", "seeds/sample_transactions.csv", "--json")
+    assert (repeated.returncode, json.loads(repeated.stdout)) == (DONE, told | {"already_imported": True})
+    assert "Already imported" in run("import", "seeds/sample_transactions.csv").stdout
     assert payments(engine) == 2
 
 
@@ -75,7 +76,7 @@ def test_import_of_good_rows_is_done_and_a_dry_run_writes_nothing(run: Run, engi
     done = run("import", str(tmp_path / "good.csv"))
     assert (done.returncode, payments(engine)) == (DONE, 1)
     assert "good.csv: SUCCEEDED" in done.stdout
-    assert "EUR: 7.00 in rows that passed, 0.00 in rejected ones" in done.stdout
+    assert "EUR: 7.00 in rows that passed, 0.00 in rows rejected or in conflict" in done.stdout
 
 
 def test_all_or_nothing_stores_nothing_when_a_row_is_bad(run: Run, engine: Engine) -> None:
@@ -97,7 +98,10 @@ def test_import_of_what_is_no_payments_file_is_refused(run: Run, tmp_path: Path,
 def test_import_of_a_file_that_is_not_there_is_refused(run: Run) -> None:
     done = run("import", "nothing.csv")
     assert done.returncode == REFUSED
-    assert "There is no file nothing.csv" in done.stderr
+    assert done.stderr == "There is no file nothing.csv. (INVALID_INPUT)\n"
+    folder = run("import", "seeds")
+    assert (folder.returncode, folder.stdout) == (REFUSED, "")
+    assert "seeds is a folder; name the files in it" in folder.stderr
 
 
 def test_seed_twice_is_once(run: Run, engine: Engine) -> None:

@@ -13,11 +13,11 @@ from strawberry.dataloader import DataLoader
 
 from fcgraph.api.reader import Reader
 from fcgraph.errors import LimitReached
-from fcgraph.queries import Statement, Viewer, history, imports, payments, reports, totals, users
+from fcgraph.queries import Statement, Viewer, history, imports, payments, reports, totals, totals_pages, users
 from fcgraph.queries.pages import Kept, PageAsked, cut
 from fcgraph.queries.payments import Drill, PaymentsAsked
 from fcgraph.queries.report_changes import Basis
-from fcgraph.queries.totals import TotalsAsked
+from fcgraph.queries.totals import CurrencySum, TotalsAsked
 from fcgraph.settings import Settings
 
 K = TypeVar("K", bound=Hashable)
@@ -146,6 +146,22 @@ class Loaders:
             raise LimitReached(
                 f"{owners} pages of {page.size} payments are more than {nodes_max} nodes (QUERY_NODES_MAX)"
             )
+
+
+async def read_summary(
+    reader: Reader, asked: TotalsAsked, settings: Settings, viewer: Viewer
+) -> tuple[int, list[CurrencySum]]:
+    """The watermark and the sums of the daily totals per currency, from one snapshot, however many totals there are."""
+    asked.check(range_max_days=settings.range_max_days)
+    rows = await reader.fetch(totals_pages.totals_summary(asked, zone=settings.report_timezone, viewer=viewer))
+    watermark: int = rows[0]["watermark"]
+    return watermark, [
+        CurrencySum(
+            row["currency"], row["totalSent"], row["totalReceived"], int(row["sentCount"]), int(row["receivedCount"])
+        )
+        for row in rows
+        if row["currency"] is not None
+    ]
 
 
 async def read_totals(reader: Reader, asked: TotalsAsked, settings: Settings, viewer: Viewer) -> tuple[int, list[Row]]:

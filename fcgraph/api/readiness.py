@@ -17,7 +17,7 @@ from fcgraph.api.context import Doors
 from fcgraph.db import POSTGRES_VERSION_MIN
 from fcgraph.errors import FcgraphError, Unavailable
 from fcgraph.kafka_lag import LagReader
-from fcgraph.queries import Statement
+from fcgraph.queries import Statement, kafka_gaps
 
 KAFKA_SECONDS_MAX = 2.0
 KEPT_SECONDS = 1.0  # however many probes ask, the parts are asked once in this time
@@ -34,6 +34,7 @@ class Readiness:
 
     parts: dict[str, str]
     consumer_lag: dict[str, Any] | None
+    kafka_gaps: dict[str, Any] | None
 
     @property
     def ready(self) -> bool:
@@ -41,7 +42,12 @@ class Readiness:
 
     def shown(self) -> dict[str, Any]:
         """As `/health/ready` answers it."""
-        return {"status": "ready" if self.ready else "not ready", **self.parts, "consumer_lag": self.consumer_lag}
+        return {
+            "status": "ready" if self.ready else "not ready",
+            **self.parts,
+            "consumer_lag": self.consumer_lag,
+            "kafka_gaps": self.kafka_gaps,
+        }
 
 
 class Probe:
@@ -83,7 +89,14 @@ class Probe:
             for name, answer in zip(("postgresql", "redis", "kafka"), answers, strict=True)
         }
         lag = await asyncio.to_thread(self._lag) if parts["kafka"] == OK else None
-        return Readiness(parts, lag)
+        gaps = await self._gaps() if parts["postgresql"] == OK else None
+        return Readiness(parts, lag, gaps)
+
+    async def _gaps(self) -> dict[str, Any] | None:
+        try:
+            return kafka_gaps.shown(await self._doors.reader.fetch(kafka_gaps.GAPS))
+        except FcgraphError:
+            return None  # it went away since it was asked
 
     async def _ask_postgresql(self) -> str:
         (version, migrated) = (await self._doors.reader.fetch(ASK_POSTGRESQL))[0]

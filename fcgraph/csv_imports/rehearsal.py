@@ -23,6 +23,7 @@ from fcgraph.intake import Batch, Counts, Source
 from fcgraph.intake.judge import Judge
 from fcgraph.intake.lanes import worth_again
 from fcgraph.intake.settle import Settled, Unsettled, close_batch, open_batch, settle
+from fcgraph.intake.supersession import supersede
 from fcgraph.intake.writer import judge_of
 from fcgraph.settings import Settings
 
@@ -163,6 +164,7 @@ def _write_whole(engine: Engine, files: Files, claimed: Claim, settings: Setting
             counts = settled.counts(batch)
             if counts.rejected or counts.conflict:
                 raise _NotClean
+            supersede(cursor, batch)
             total += counts
         if batch_id is not None:
             _set_counts(connection, claimed, total)

@@ -22,6 +22,7 @@ from fcgraph.rules import timestamps
 
 Message = tuple[int, int, bytes | None]  # partition, offset, value
 _NO_SUSPICION = suspicions_text(())
+NOT_REPLAYABLE = "; a replay cannot help, send the corrected row"
 
 
 class Judge:
@@ -65,6 +66,7 @@ class Judge:
         odd = {row.line: row.raw for row in rows}
         arrivals = _lines_of_a_file(lambda line: odd.get(line) or lines()[line - first])
         batch = _batch(parsed, judged, arrivals, reference, source, correlation_id)
+        batch.record_at = header.record_at
         batch.skipped_lines = skipped
         batch.other_header = next((f"line {row.line}: {row.problem}" for row in rows if row.ends_header), None)
         lines.cache_clear()
@@ -180,13 +182,19 @@ def _may_be_cut_off(fields: Sequence[str], header: Header) -> str | None:
     return None
 
 
+def not_replayable(message: str) -> str:
+    """The message of an INVALID_CSV problem: what was stored of such a row need not be the row that was meant."""
+    return message if message.endswith(NOT_REPLAYABLE) else message + NOT_REPLAYABLE
+
+
 def _judge_csv(row: Row, header: Header, reference: Reference) -> PaymentRecord | Rejection:
     if row.fields is None:
-        return records.reject(row.code, row.problem or "the row is no CSV")
+        problem = row.problem or "the row is no CSV"
+        return records.reject(row.code, not_replayable(problem) if row.code == "INVALID_CSV" else problem)
     cut = _may_be_cut_off(row.fields, header) if row.is_last and not row.raw.endswith((b'"', b",")) else None
     if cut is not None:
         message = f"the file ends within this line: without a line end nobody can tell whether the {cut} is whole"
-        return records.reject("INVALID_CSV", message)
+        return records.reject("INVALID_CSV", not_replayable(message))
     return records.check_fields(row.fields, header.columns, reference)
 
 

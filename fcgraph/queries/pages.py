@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import orjson
@@ -132,6 +132,10 @@ def _uuid(part: object) -> object:
     return UUID(str(part))
 
 
+def _day(part: object) -> object:
+    return date.fromisoformat(str(part))
+
+
 def _instant(part: object) -> object:
     if type(part) is not int:
         raise ValueError("no instant")
@@ -142,6 +146,7 @@ READ_KEY: dict[str, Callable[[object], object]] = {
     "text": _text,
     "bigint": _whole,
     "uuid": _uuid,
+    "date": _day,
     "timestamptz": _instant,
 }
 

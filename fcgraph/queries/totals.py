@@ -32,6 +32,7 @@ def daily_totals_sql(
     currency: str | None = None,
     ordered: bool = True,
     of_one: str | None = None,
+    summed: bool = False,
 ) -> str:
     """A SELECT of one row per user, day and currency over the days of `bounds` (see `queries.days`) in the zone.
 
@@ -48,10 +49,9 @@ def daily_totals_sql(
 
     A payment to oneself counts once as sent and once as received, so that for each day and currency the sum sent is
     the sum received over all users.
-    """
 
-    # PostgreSQL does not see through the UNION that all rows are of one user, and would sort by him.
-    user, key = ("m.user_id", "m.user_id, m.day, m.currency") if of_one is None else (of_one, "m.day, m.currency")
+    `summed`: one row per currency instead, the rows added up, without user_id and day.
+    """
 
     def side(column: str, sent: str, received: str) -> str:
         where = [
@@ -62,23 +62,31 @@ def daily_totals_sql(
             where.append(party.format(column))
         if currency is not None:
             where.append(f"({currency} IS NULL OR currency = {currency})")
+        user = "" if summed or of_one is not None else f"{column} AS user_id, "
+        day = "" if summed else f"{day_sql('timestamp', zone)} AS day, "
         return (
-            f"SELECT {f'{column} AS user_id, ' if of_one is None else ''}{day_sql('timestamp', zone)} AS day,"
-            f" currency {BYTE_ORDER} AS currency, {sent} AS sent, {received} AS received"
+            f"SELECT {user}{day}currency {BYTE_ORDER} AS currency, {sent} AS sent, {received} AS received"
             f" FROM transactions WHERE {' AND '.join(where)}"
         )
 
     sent = side("sender_id", "amount", "NULL::numeric")
     received = side("receiver_id", "NULL::numeric", "amount")
+    # PostgreSQL does not see through the UNION that all rows are of one user, and would sort by him.
+    keys = ["m.day", "m.currency"] if of_one is not None else ["m.user_id", "m.day", "m.currency"]
+    names = [f"{of_one} AS user_id", *keys] if of_one is not None else keys
+    columns = "t.user_id, t.day, t.currency"
+    if summed:
+        names = keys = ["m.currency"]
+        columns = "t.currency"
     sums = (
-        f"SELECT {user} AS user_id, m.day, m.currency, COALESCE(sum(m.sent), 0) AS sent,"
+        f"SELECT {', '.join(names)}, COALESCE(sum(m.sent), 0) AS sent,"
         " COALESCE(sum(m.received), 0) AS received,"
         f" count(m.sent) AS sent_count, count(m.received) AS received_count, {MINOR_UNITS.format('m')} AS minor_units"
-        f" FROM ({sent} UNION ALL {received}) m GROUP BY {key}"
+        f" FROM ({sent} UNION ALL {received}) m GROUP BY {', '.join(keys)}"
     )
-    order = "t.user_id, t.day, t.currency" if of_one is None else "t.day, t.currency"
+    order = ", ".join(key.replace("m.", "t.") for key in keys)
     return (
-        "SELECT t.user_id, t.day, t.currency, round(t.sent, t.minor_units) AS total_sent,"
+        f"SELECT {columns}, round(t.sent, t.minor_units) AS total_sent,"
         f" round(t.received, t.minor_units) AS total_received, t.sent_count, t.received_count FROM ({sums}) t"
         + (f" ORDER BY {order}" if ordered else "")
     )
@@ -105,8 +113,16 @@ class TotalsAsked:
             )
 
 
-def totals_sql(values: Values, asked: TotalsAsked, *, zone: str, viewer: Viewer, owner: str | None = None) -> str:
-    """The SELECT of the daily totals asked for: of the users asked for, or of one `owner` (SQL)."""
+def totals_sql(
+    values: Values,
+    asked: TotalsAsked,
+    *,
+    zone: str,
+    viewer: Viewer,
+    owner: str | None = None,
+    summed: bool = False,
+) -> str:
+    """The SELECT of the daily totals asked for, or of their sums: of the users asked for, or of one `owner` (SQL)."""
     parties = []
     if owner is not None:
         parties.append(f"{{0}} = {owner}")
@@ -116,10 +132,11 @@ def totals_sql(values: Values, asked: TotalsAsked, *, zone: str, viewer: Viewer,
         parties.append(f"{{0}} = {values.add(viewer.user_id, 'uuid')}")
     return daily_totals_sql(
         bounds=of_range(values, asked.start, asked.end, zone),
-        zone=values.add(zone, "text"),
+        zone="" if summed else values.add(zone, "text"),  # sums have no day
         status=_one_of(values, asked.statuses),
         party=" AND ".join(parties) or None,
         of_one=owner,
+        summed=summed,
         currency=values.add(asked.currency, "text") if asked.currency is not None else None,
     )
 
@@ -150,7 +167,8 @@ def check_rows(count: int, *, rows_max: int) -> None:
     """Raise BadInput RANGE_TOO_LARGE when there are more daily totals than one answer may have."""
     if count > rows_max:
         raise BadInput(
-            f"An answer has at most {rows_max} daily totals (TOTALS_ROWS_MAX): ask for fewer days or users",
+            f"An answer has at most {rows_max} daily totals (TOTALS_ROWS_MAX): ask for fewer days or users, or for"
+            " rowsPage, which gives them page by page",
             code="RANGE_TOO_LARGE",
         )
 

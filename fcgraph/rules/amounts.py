@@ -62,7 +62,8 @@ def read(value: str, decimals_max: int) -> tuple[str | None, list[Violation]]:
     found = []
     needed = decimals.rstrip("0")
     if len(needed) > decimals_max:
-        message = f"has {len(needed)} decimals and its currency allows {decimals_max}; amounts are never rounded"
+        number = f"{len(needed)} decimal{'s' if len(needed) > 1 else ''}"
+        message = f"has {number} and its currency allows {decimals_max}; amounts are never rounded"
         found.append(Violation("TOO_MANY_DECIMALS", message))
     else:
         decimals = decimals[:decimals_max]

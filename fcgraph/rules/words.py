@@ -50,7 +50,7 @@ def why_not_uuid(text: str) -> str:
     if any(c.isspace() for c in text) and is_uuid("".join(text.split())):
         return "has a space inside; write the UUID without it"
     if re.fullmatch(r"[0-9a-f-]+", lower, re.ASCII) and len(lower.replace("-", "")) != 32:
-        return f"is not a UUID: it has {len(lower.replace('-', ''))} hexadecimal digits, and a UUID has 32"
+        return f"is not a UUID: a UUID has 32 hexadecimal digits, and this has {len(lower.replace('-', ''))}"
     if re.fullmatch(r"[0-9a-f-]+", lower, re.ASCII):
         return f"has its dashes in other places than a UUID such as {_EXAMPLE_ID}"
     return f"is not a UUID like {_EXAMPLE_ID}"

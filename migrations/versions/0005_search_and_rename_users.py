@@ -9,8 +9,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from fcgraph.errors import UnsupportedServer
+
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -116,7 +118,9 @@ CREATE INDEX ix_users_name ON users (name, user_id);
 def upgrade() -> None:
     encoding = op.get_bind().scalar(sa.text("SHOW server_encoding"))
     if encoding != "UTF8":
-        raise RuntimeError(f"fcgraph needs a database with the encoding UTF8; this one has {encoding}")
+        raise UnsupportedServer(
+            f"fcgraph needs a database with the encoding UTF8; the one at DATABASE_URL has {encoding}"
+        )
     op.execute(SEARCH)
     op.execute(SORT)
     op.execute(RENAMES)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+import uuid
 from pathlib import Path
 
+import sqlalchemy as sa
 from sqlalchemy import Engine
 
+from fcgraph import db
+from fcgraph.embedded import postgres
 from fcgraph.settings import Settings
 from seeds.load import SAMPLE_CSV, SAMPLE_MESSAGES
 from tests import services
@@ -25,6 +32,37 @@ def test_the_readmes_queries_give_the_readmes_answers(api: Api, api_settings: Se
     assert len(ASKED) == 4
     for query, answer in ASKED:
         assert api.ask(query) == json.loads(answer)
+
+
+def test_the_commands_for_your_own_data_end_in_a_report(postgres_port: int, tmp_path: Path) -> None:
+    """In a database without seeds. The currency is put in by SQL here."""
+    (block,) = re.findall(r"```sh\n(.*?)```", README.split("## Your own data")[1].split("\n## ")[0], re.DOTALL)
+    commands = "".join(line for line in block.splitlines(keepends=True) if "currencies save" not in line)
+    assert commands != block
+    database = f"own_{uuid.uuid4().hex}"
+    postgres.create_database(postgres_port, database)
+    url = postgres.url(postgres_port, database)
+    services.migrate(url)
+    with db.write(db.make_engine(url, name="tests")) as connection:
+        connection.execute(sa.text("INSERT INTO currency (code, name) VALUES ('GBP', 'Pound sterling')"))
+    folders = {name: str(tmp_path / name) for name in ("REPORTS_DIR", "UPLOADS_DIR", "DATA_DIR")}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-ec", commands],
+        cwd=tmp_path,
+        env=services.clean_environment()
+        | folders
+        | {"DATABASE_URL": url, "PATH": path, "PYTHONPATH": str(services.ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    services.drop_database(postgres_port, database)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "read 2: inserted 2," in done.stdout
+    assert "GBP" in done.stdout
+    assert "19.90" in done.stdout
+    assert "new, version 1, 2 lines" in done.stdout.replace("\n", " ")
 
 
 def test_the_readme_names_only_settings_and_files_that_exist() -> None:

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 import sqlalchemy as sa
 
@@ -54,7 +53,7 @@ def named(
 ) -> Iterator[Api]:
     """An API on a database of some locale, with these names."""
     database = f"search_{uuid.uuid4().hex}"
-    _create(
+    services.execute(
         postgres_port, f"CREATE DATABASE \"{database}\" TEMPLATE template0 ENCODING 'UTF8' {LOCALES[request.param]}"
     )
     url = postgres.url(postgres_port, database)
@@ -66,16 +65,6 @@ def named(
     with serving(settings_for(url, tmp_path_factory.mktemp("named"))) as api:
         yield api
     services.drop_database(postgres_port, database)
-
-
-def _create(port: int, statement: str) -> None:
-    connection = psycopg2.connect(postgres.url(port, "postgres"))
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()
 
 
 def typed(search: str) -> set[str]:

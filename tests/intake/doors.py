@@ -33,6 +33,7 @@ class Kept(NamedTuple):
     problems: list[dict[str, Any]]
     differences: list[dict[str, Any]]
     resolution: str | None
+    import_id: UUID | None
 
 
 class Doors:
@@ -116,7 +117,7 @@ class Doors:
     def kept(self) -> list[Kept]:
         """All kept records in the order of their place."""
         found = self.rows(
-            "SELECT record_id, outcome, position, raw, problems, differences, resolution FROM intake_records"
+            "SELECT record_id, outcome, position, raw, problems, differences, resolution, import_id FROM intake_records"
             " ORDER BY import_id, topic_ref, partition, position"
         )
         return [Kept(*row)._replace(raw=bytes(row.raw)) for row in found]

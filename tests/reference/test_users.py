@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from fcgraph import db
-from fcgraph.errors import Refused
+from fcgraph.errors import Refused, Unavailable
 from fcgraph.intake import Source, Writer, topic_ref
 from fcgraph.intake.resolution import replay
 from fcgraph.reports.changes import changes_since
@@ -231,6 +231,14 @@ def test_two_files_at_once_take_turns(engine: Engine) -> None:
         "SELECT FROM user_revisions r JOIN users u USING (user_id) WHERE r.name <> u.name OR r.name_before = r.name"
     )
     assert rows(engine, broken) == []
+
+
+def test_a_file_that_waits_too_long_for_another_is_unavailable(engine: Engine) -> None:
+    with db.write(engine) as connection:
+        connection.execute(sa.text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
+        with pytest.raises(Unavailable, match="Another import of users"):
+            take(engine, f"user_id,name\n{new(1)},Ivy\n", write_statement_timeout_seconds=0.1)
+    assert new(1) not in names(engine)
 
 
 def test_a_running_writer_knows_new_users_at_once_and_replay_takes_its_rejected_records(

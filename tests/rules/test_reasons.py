@@ -114,9 +114,9 @@ IDS = [
     ),
     ("a1b2c3d4-e5f6-7a8b -9c0d-000000000001", "has a space inside"),
     ("\u00a0a1b2c3d4-e5f6-7a8b-9c0d-000000000001", "has a space inside"),
-    ("a1b2c3d4-e5f6-7a8b-9c0d-0001", "it has 24 hexadecimal digits, and a UUID has 32"),
+    ("a1b2c3d4-e5f6-7a8b-9c0d-0001", "a UUID has 32 hexadecimal digits, and this has 24"),
     ("a1b2c3d4e5f6-7a8b-9c0d-0000-00000001", "has its dashes in other places"),
-    ("1", "it has 1 hexadecimal digits, and a UUID has 32"),
+    ("1", "a UUID has 32 hexadecimal digits, and this has 1"),
     ("invalid-uuid", "is not a UUID like 00000000-0000-0000-0000-000000000001"),
 ]
 CURRENCIES = [

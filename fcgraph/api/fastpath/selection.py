@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import strawberry
 from graphql import (
     BooleanValueNode,
     DirectiveNode,
@@ -61,6 +62,14 @@ def select(
         children = select(below, inner, fragments, variables) if isinstance(inner, GraphQLObjectType) else []
         selected.append(Selected(key, name, nodes, parent, children))
     return selected
+
+
+def is_selected(info: strawberry.Info[Any, Any], name: str) -> bool:
+    """Whether a resolver's field has this field below it; for Strawberry."""
+    raw = info._raw_info
+    sets = [node.selection_set for node in raw.field_nodes if node.selection_set is not None]
+    variables = raw.variable_values.coerced
+    return any(node.name.value == name for each in sets for node in _fields(each, raw.fragments, variables))
 
 
 def _fields(
