@@ -68,7 +68,7 @@ def is_selected(info: strawberry.Info[Any, Any], name: str) -> bool:
     """Whether a resolver's field has this field below it; for Strawberry."""
     raw = info._raw_info
     sets = [node.selection_set for node in raw.field_nodes if node.selection_set is not None]
-    variables = raw.variable_values.coerced
+    variables = info.variable_values
     return any(node.name.value == name for each in sets for node in _fields(each, raw.fragments, variables))
 
 
