@@ -34,6 +34,7 @@ FOREIGN: dict[str, tuple[str, Any]] = {
     "importJob": (f'importJob(importId: "{HERS}") {{ state }}', None),
     "reportFiles": ("reportFiles { totalCount nodes { version } }", NONE),
     "importJobs": ("importJobs { totalCount nodes { state } }", NONE),
+    "problemCounts": ("problemCounts(filter: {openOnly: false}) { code records }", []),
     "intakeRecords": ("intakeRecords(openOnly: false) { totalCount nodes { raw } }", NONE),
 }
 # Root fields whose rows are checked one by one below, and those that hold nobody's data.
