@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     # how numbers are told
     report_timezone: str = "UTC"
     timestamp_ahead_max_seconds: int = Field(24 * 3600, ge=0)
+    timestamp_year_min: int = Field(1900, ge=1000, le=9999)  # in UTC; earlier dates usually stand for a missing value
 
     # logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -54,6 +54,7 @@ def judge_of(engine: Engine, settings: Settings, clock: Callable[[], datetime] =
         clock=clock,
         ahead_max=timedelta(seconds=settings.timestamp_ahead_max_seconds),
         known_users_max=settings.known_users_max,
+        earliest=datetime(settings.timestamp_year_min, 1, 1, tzinfo=UTC),
     )
 
 

@@ -108,13 +108,15 @@ def generate(
 def due_periods(connection: Connection, *, time_zone: str, now: datetime) -> list[str]:
     """The previous month, and each month before it that is owed a report made after its end; oldest first.
 
-    Owed is a month with payments, and one whose report was made while it ran: that one is not known to be whole.
+    Owed is a month with payments, and one whose report was made while it ran: that one is not known to be whole. Days
+    before the year 1, which old payments with empty timestamps have west of Greenwich, are in no month.
     """
     previous = period_at(now, time_zone).previous
     missed = connection.scalars(
         sa.text(
             """
-            WITH first AS (SELECT min(timestamp) AT TIME ZONE :zone AS at FROM transactions),
+            WITH first AS (SELECT min(timestamp) AT TIME ZONE :zone AS at FROM transactions
+                            WHERE timestamp AT TIME ZONE :zone >= timestamp '0001-01-01'),
             months AS (
                 SELECT month, to_char(month, 'YYYY-MM') AS period
                   FROM first, generate_series(date_trunc('month', first.at), CAST(:previous AS timestamp)
