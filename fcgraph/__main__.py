@@ -132,9 +132,7 @@ def import_(
                 expected=expected,
             )
         except Refused as e:
-            typer.echo(
-                f"{file}: {e.message} ({e.code})" if files and len(files) > 1 else f"{e.message} ({e.code})", err=True
-            )
+            typer.echo(f"{f'{file}: ' if files and files[1:] else ''}{e.message} ({e.code})", err=True)
             exit_code = REFUSED
             continue
         if as_json:
