@@ -1,4 +1,4 @@
-"""The command line: `python -m fcgraph up | migrate | seed | import | report | status`.
+"""The command line: `python -m fcgraph up | migrate | seed | import | report | reports | status`.
 
 Exit codes: 0 done. 1 a bug. 2 a wrong command line or setting. 3 refused: what was asked cannot be done, and the line
 says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down. 5 a part is away.
@@ -7,7 +7,6 @@ says why. 4 done, but not all of it: rows were rejected or in conflict, a proces
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,7 +16,9 @@ from uuid import uuid4
 
 import typer
 
-from fcgraph import log, settings
+from fcgraph import settings
+from fcgraph.cli import reports as reports_noun
+from fcgraph.cli.stack import join_stack
 from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
 
 # What a command needs is imported by that command: `--help` and `status` answer at once.
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy import Engine
 
-    from fcgraph.embedded.stack import Stack
-
 WRONG, REFUSED, NOT_ALL, AWAY = 2, 3, 4, 5
 INTERRUPTED = 130  # as a shell tells it
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+app.add_typer(reports_noun.app, name="reports")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -192,18 +193,6 @@ def status(as_json: Json = False) -> None:
         raise typer.Exit(NOT_ALL)
 
 
-def join_stack() -> Stack | None:
-    """Use the addresses and folders of the running stack wherever the environment gives none; tell what runs."""
-    from fcgraph.embedded import stack
-
-    given = settings.load()
-    log.set_up("cli", level="WARNING" if given.log_level == "INFO" else given.log_level, fmt=given.log_format)
-    running = stack.running(given.data_dir)
-    for name, value in running["environment"].items() if running else ():
-        os.environ.setdefault(name, value)
-    return running
-
-
 def writing_engine() -> Engine:
     """An engine for the intake."""
     from fcgraph import intake
@@ -214,7 +203,7 @@ def writing_engine() -> Engine:
 def terminal(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    return Console(stderr=stderr, highlight=False)  # painted digits are hard to read
 
 
 def main() -> None:
