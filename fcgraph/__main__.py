@@ -1,4 +1,5 @@
-"""The command line: `python -m fcgraph up | migrate | seed | users | currencies | import | intake | report | status`.
+"""The command line: `python -m fcgraph up | migrate | seed | users | currencies | import | intake
+| report | reports | status`.
 
 Exit codes: 0 done. 1 a bug. 2 a wrong command line or setting. 3 refused: what was asked cannot be done, and the line
 says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down. 5 a part is away.
@@ -19,6 +20,7 @@ import typer
 from fcgraph import settings
 from fcgraph.cli import currencies, users
 from fcgraph.cli import intake as intake_commands
+from fcgraph.cli import reports as reports_noun
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
 
@@ -35,6 +37,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 
 app.add_typer(users.app, name="users")
 app.add_typer(currencies.app, name="currencies")
+app.add_typer(reports_noun.app, name="reports")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -236,7 +239,7 @@ def writing_engine() -> Engine:
 def terminal(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    return Console(stderr=stderr, highlight=False)  # painted digits are hard to read
 
 
 def before_noun() -> None:
