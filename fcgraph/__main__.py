@@ -2,7 +2,7 @@
 | report | reports | status`.
 
 Exit codes: 0 done. 1 a bug. 2 a wrong command line or setting. 3 refused: what was asked cannot be done, and the line
-says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down. 5 a part is away.
+says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down or stalled. 5 a part is away.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def report(
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """What runs and how far it is. Exit code 3 when nothing runs, 4 when a process is down, 5 when a part is away.
+    """What runs and how far it is. Exit code 3: nothing runs; 4: a process is down or stalled; 5: a part is away.
 
     Without `up`, the parts at DATABASE_URL, REDIS_URL and KAFKA_BROKER are asked.
     """
@@ -219,13 +219,14 @@ def status(as_json: Json = False) -> None:
 
     stack = stack or status_view.elsewhere(given)
     work = status_view.look(given)
+    status_view.mark_stalled(stack, work)
     if as_json:
         typer.echo(json.dumps(status_view.shown(stack, work), default=datetime.isoformat))
     else:
         status_view.show(terminal(), stack, work, given.report_timezone)
     if work.away:
         raise typer.Exit(AWAY)
-    if any(process["state"] != "running" for process in stack["processes"].values()):
+    if not status_view.all_run(stack, work):
         raise typer.Exit(NOT_ALL)
 
 

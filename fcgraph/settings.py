@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     kafka_delivery_timeout_seconds: float = Field(30, gt=0)
     kafka_topic_check_seconds: float = Field(1, gt=0)
     waiting_retry_seconds: float = Field(2, gt=0)
+    heartbeat_seconds: float = Field(5, gt=0)  # between two notes of a process that it makes progress
+    stalled_seconds: float = Field(20, gt=0)  # a process without progress for so long is stalled
 
     # one machine without Docker: what `up` starts. Port 0: any free one
     kafka_embedded: Literal["auto", "apache", "in-process"] = "auto"
