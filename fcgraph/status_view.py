@@ -55,6 +55,7 @@ def elsewhere(settings: Settings) -> Stack:
         "kafka_broker": settings.kafka_broker,
         "kafka_kind": "given",
         "environment": {},
+        "chosen": [],
         "processes": {},
     }
 
@@ -173,10 +174,16 @@ def shown(stack: Stack, work: Work) -> dict[str, Any]:
 def show(console: Console, stack: Stack, work: Work, time_zone: str) -> None:
     """Print all of it. `time_zone` is the reporting one."""
     kafka = f"{stack['kafka_broker']} ({stack['kafka_kind']})"
-    addresses = {"API": stack["api_url"], "PostgreSQL": stack["database_url"], "Redis": stack["redis_url"]}
+    playground = f"{stack['api_url']}/graphql" if stack["api_url"] else ""
+    addresses = {
+        "API": stack["api_url"],
+        "Playground": playground,
+        "PostgreSQL": stack["database_url"],
+        "Redis": stack["redis_url"],
+    }
     for name, address in (addresses | {"Kafka": kafka}).items():
         if address:
-            console.print(f"{name:<11}{address}", soft_wrap=True)
+            console.print(f"{name:<11}{address}", soft_wrap=True, markup=False)
     if stack["processes"]:
         processes = Table("process", "state", "pid", "restarts", title="Processes", title_justify="left")
         for name, process in stack["processes"].items():

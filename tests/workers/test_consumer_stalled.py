@@ -85,6 +85,7 @@ def test_any_process_of_up_that_is_stopped_is_stalled_at_once() -> None:
             "kafka_broker": "",
             "kafka_kind": "",
             "environment": {},
+            "chosen": [],
             "processes": {"worker": {"pid": process.pid, "created": 0, "state": "running", "restarts": 0}},
         }
         work = status_view.Work()
