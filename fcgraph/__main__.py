@@ -1,12 +1,21 @@
-"""The command line: `python -m fcgraph up | migrate | seed | users | currencies | import | intake | report | status`.
+"""The command line: up, migrate, seed, users, currencies, import, intake, report, reports, status.
 
-Exit codes: 0 done. 1 a bug. 2 a wrong command line or setting. 3 refused: what was asked cannot be done, and the line
-says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down. 5 a part is away.
+\b
+Exit codes:
+  0    done
+  1    a bug
+  2    a wrong command line or setting, or make up has not run
+  3    refused: it cannot be done, and the line says why
+  4    done, but not all: rows were rejected or in conflict, a process is down
+       or stalled
+  5    a part is away: PostgreSQL, Redis or Kafka
+  130  stopped by Ctrl-C
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,9 +25,11 @@ from uuid import uuid4
 
 import typer
 
-from fcgraph import settings
+from fcgraph import joined, settings
 from fcgraph.cli import currencies, users
 from fcgraph.cli import intake as intake_commands
+from fcgraph.cli import reports as reports_noun
+from fcgraph.cli.help import examples
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
 
@@ -31,24 +42,57 @@ WRONG, REFUSED, NOT_ALL, AWAY = 2, 3, 4, 5
 INTERRUPTED = 130  # as a shell tells it
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
 app.add_typer(users.app, name="users")
 app.add_typer(currencies.app, name="currencies")
+app.add_typer(reports_noun.app, name="reports")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
-@app.command()
+def print_version(wanted: bool) -> None:
+    """Print the versions of fcgraph, its schema and its database, and end."""
+    if not wanted:
+        return
+    try:
+        stack = join_stack()
+    except joined.NotUp:
+        joined.leave(os.environ)
+        stack = None
+    given = settings.current()
+    from fcgraph.cli import version
+
+    reachable = stack is not None or "database_url" in given.model_fields_set
+    for line in version.lines(MIGRATIONS.parent, given.database_url if reachable else None):
+        typer.echo(line)
+    raise typer.Exit
+
+
+@app.callback(epilog=examples("fcgraph up", "fcgraph import payments.csv --dry-run", "fcgraph import --help"))
+def start(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=print_version, is_eager=True, help="Print the versions of fcgraph and its database."
+        ),
+    ] = False,
+) -> None:
+    # Without a docstring: the help is the module's.
+    del version
+
+
+@app.command(epilog=examples("fcgraph up", "API_PORT=8020 fcgraph up", "KAFKA_EMBEDDED=in-process fcgraph up"))
 def up() -> None:
     """Start everything on this machine and keep it running until Ctrl-C."""
+    joined.leave(os.environ)
     from fcgraph.embedded.output import Output
     from fcgraph.embedded.up import Up
 
     Up(settings.current(), Output()).run()
 
 
-@app.command()
+@app.command(epilog=examples("fcgraph migrate"))
 def migrate() -> None:
     """Bring the database to the newest schema."""
     join_stack()
@@ -59,7 +103,7 @@ def migrate() -> None:
     typer.echo("the schema is the newest")
 
 
-@app.command()
+@app.command(epilog=examples("fcgraph seed", "fcgraph seed --demo"))
 def seed(
     demo: Annotated[bool, typer.Option("--demo", help="Also 2,000 made payments of 2025, always the same.")] = False,
     as_json: Json = False,
@@ -84,7 +128,14 @@ def seed(
         typer.echo("made payments: " + ", ".join(f"{name} {count:,}" for name, count in told["demo"].items()))
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=examples(
+        "fcgraph import payments.csv",
+        "fcgraph import payments.csv --dry-run",
+        "fcgraph import payments.csv --all-or-nothing --json",
+    ),
+)
 def import_(
     files: Annotated[
         list[Path] | None,
@@ -132,9 +183,7 @@ def import_(
                 expected=expected,
             )
         except Refused as e:
-            typer.echo(
-                f"{file}: {e.message} ({e.code})" if files and len(files) > 1 else f"{e.message} ({e.code})", err=True
-            )
+            typer.echo(f"{f'{file}: ' if files and files[1:] else ''}{e.message} ({e.code})", err=True)
             exit_code = REFUSED
             continue
         if as_json:
@@ -149,7 +198,7 @@ def import_(
         raise typer.Exit(exit_code)
 
 
-@app.command()
+@app.command(epilog=examples("fcgraph report --period 2025-05 --show", "fcgraph report --json"))
 def report(
     period: Annotated[str | None, typer.Option(help="The month, YYYY-MM; without it the previous one.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the month as a table with a chart.")] = False,
@@ -201,9 +250,9 @@ def report(
     )
 
 
-@app.command()
+@app.command(epilog=examples("fcgraph status", "fcgraph status --json"))
 def status(as_json: Json = False) -> None:
-    """What runs and how far it is. Exit code 3 when nothing runs, 4 when a process is down, 5 when a part is away.
+    """What runs and how far it is. Exit code 3: nothing runs; 4: a process is down or stalled; 5: a part is away.
 
     Without `up`, the parts at DATABASE_URL, REDIS_URL and KAFKA_BROKER are asked.
     """
@@ -218,13 +267,14 @@ def status(as_json: Json = False) -> None:
 
     stack = stack or status_view.elsewhere(given)
     work = status_view.look(given)
+    status_view.mark_stalled(stack, work)
     if as_json:
         typer.echo(json.dumps(status_view.shown(stack, work), default=datetime.isoformat))
     else:
         status_view.show(terminal(), stack, work, given.report_timezone)
     if work.away:
         raise typer.Exit(AWAY)
-    if any(process["state"] != "running" for process in stack["processes"].values()):
+    if not status_view.all_run(stack, work):
         raise typer.Exit(NOT_ALL)
 
 
@@ -238,7 +288,7 @@ def writing_engine() -> Engine:
 def terminal(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    return Console(stderr=stderr, highlight=False)  # painted digits are hard to read
 
 
 def before_noun() -> None:
@@ -252,9 +302,11 @@ app.add_typer(intake_commands.app, name="intake", callback=before_noun)
 def main() -> None:
     """Run the command line; an error on purpose is one line and an exit code, a bug is a traceback."""
     try:
-        app()
+        app(prog_name="fcgraph")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except joined.NotUp as e:
+        end(f"{e.message} ({e.code})", REFUSED)
     except SettingsError as e:
         end(e.message, WRONG)
     except Unavailable as e:

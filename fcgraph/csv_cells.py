@@ -6,8 +6,9 @@ import csv
 import re
 from collections.abc import Iterable
 
-# Blanks around a value are no part of it; Ctrl-Z is how DOS programs mark the end of a file.
-BLANKS = " \t\r\n\v\f"
+from fcgraph.records import BLANKS as BLANKS
+
+# Ctrl-Z is how DOS programs mark the end of a file.
 NOTHING = BLANKS + "\x1a"
 _BLANK_BESIDE_QUOTE = re.compile(r'(?:^|,)[ \t]+"|"[ \t]+(?:,|$)')
 _CELL = re.compile(r'[ \t]*+"((?:[^"]++|"")*+)"[ \t]*+|([^",\r\n]*+)')

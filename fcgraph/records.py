@@ -109,13 +109,14 @@ def _check(row: Mapping[str, str | None], reference: Reference, problems: _Probl
     present: dict[str, str] = {}
     for column in COLUMNS:
         value = row.get(column)
-        if value is None or not value.strip() or value.strip(BLANKS) == NO_VALUE:
+        text = "" if value is None else value.strip()
+        if value is None or not text or text == NO_VALUE:
             if not any(p.column == column for p in problems):
                 problems.found(column, "MISSING_VALUE", f"{column} is missing", value)
         elif "\0" in value:
             problems.found(column, "INVALID_ENCODING", f"{column} has a NUL character", value)
         else:
-            present[column] = value.strip(BLANKS)
+            present[column] = value if text == value else value.strip(BLANKS)
     transaction_id = _uuid("transaction_id", present, problems)
     sender = _user("sender_id", "UNKNOWN_SENDER", present, reference, problems)
     receiver = _user("receiver_id", "UNKNOWN_RECEIVER", present, reference, problems)

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from fcgraph import zone_names
+from fcgraph import joined, zone_names
 from fcgraph.errors import SettingsError
 
 # As browsers send it: the host in ASCII, an IPv6 address in brackets.
@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     kafka_delivery_timeout_seconds: float = Field(30, gt=0)
     kafka_topic_check_seconds: float = Field(1, gt=0)
     waiting_retry_seconds: float = Field(2, gt=0)
+    heartbeat_seconds: float = Field(5, gt=0)  # between two notes of a process that it makes progress
+    stalled_seconds: float = Field(20, gt=0)  # a process without progress for so long is stalled
 
     # one machine without Docker: what `up` starts. Port 0: any free one
     kafka_embedded: Literal["auto", "apache", "in-process"] = "auto"
@@ -189,7 +191,11 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Read and check the environment. Raises SettingsError naming every wrong setting, never a value."""
+    """Read and check the environment. Raises SettingsError naming every wrong setting, never a value.
+
+    In a shell that has joined a stack the stack's addresses are those of now; raises NotUp when it has ended.
+    """
+    joined.refresh(os.environ)
     try:
         return Settings()  # the pydantic plugin knows that all fields have defaults
     except pydantic_settings.SettingsError as e:

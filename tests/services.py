@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg2
 
-from fcgraph import db
+from fcgraph import db, joined
 from fcgraph.embedded import kafka, ports, postgres, redis
 from fcgraph.embedded.process import Part, Process
 from fcgraph.settings import Settings
@@ -132,7 +132,7 @@ def execute(port: int, statement: str) -> None:
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without any setting of ours: what a started process gets before its own settings."""
-    ours = {name.upper() for name in Settings.model_fields}
+    ours = {name.upper() for name in Settings.model_fields} | {joined.VARIABLE, "API_URL", "RQ_REDIS_URL"}
     return {k: v for k, v in os.environ.items() if k.removesuffix("_FILE") not in ours}
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 from fcgraph import db
 from fcgraph.embedded import postgres
 from tests import services
+from tests.reports.stored import Paid, store
 
 DONE, WRONG, REFUSED, NOT_ALL, AWAY = 0, 2, 3, 4, 5
 HEADER = "transaction_id,sender_id,receiver_id,amount,currency,timestamp,status\n"
@@ -121,6 +122,32 @@ def test_report_twice_is_one_version(run: Run) -> None:
     assert "15,000.00" in shown.stdout
 
 
+def test_reports_are_shown_and_listed_without_making_a_version(run: Run, engine: Engine) -> None:
+    none = run("reports", "show", "2025-05")
+    assert (none.returncode, none.stdout) == (REFUSED, "")
+    assert "report --period 2025-05" in none.stderr
+    assert "no report was made yet" in run("reports", "list").stdout
+    assert json.loads(run("reports", "list", "--json").stdout) == {"reports": []}
+
+    assert run("import", "seeds/sample_transactions.csv").returncode == NOT_ALL
+    made = json.loads(run("report", "--period", "2025-05", "--json").stdout)
+    store(engine, Paid(1, 2, "1.00", "USD", "2025-05-05T10:00:00Z"))  # what came since changes nothing of what is shown
+    for _ in range(2):
+        shown = json.loads(run("reports", "show", "2025-05", "--json").stdout)
+        assert {name: shown[name] for name in shown if name != "generated_at"} == {
+            name: value for name, value in made.items() if name != "unchanged"
+        }
+        printed = run("reports", "show", "2025-05", "--version", "1", COLUMNS="80").stdout
+        assert "15,000.00" in printed
+        assert "…" not in printed
+    listed = run("reports", "list", "--period", "2025-05").stdout
+    assert listed.startswith("2025-05 v1: 4 lines, whole month, made ")
+    assert run("reports", "show", "2025-05", "--version", "2").returncode == REFUSED
+    assert run("reports", "show", "2025-13").returncode == REFUSED
+    with db.read(engine) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM reports")) == 1
+
+
 def test_the_report_of_a_month_that_runs_says_so(run: Run) -> None:
     running = f"{datetime.now(UTC):%Y-%m}"
     assert json.loads(run("report", "--period", running, "--json").stdout)["is_final_period"] is False
@@ -147,7 +174,9 @@ def test_a_report_of_no_month_that_has_begun_is_refused(run: Run, period: str) -
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [("migrate",), ("seed",), ("import", "--json"), ("report", "--period", "2025-05")])
+@pytest.mark.parametrize(
+    "command", [("migrate",), ("seed",), ("import", "--json"), ("report", "--period", "2025-05"), ("reports", "list")]
+)
 def test_an_absent_database_is_told_as_such(run: Run, command: tuple[str, ...]) -> None:
     done = run(*command, DATABASE_URL=NOBODY)
     assert (done.returncode, done.stdout) == (AWAY, "")

@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 
 from fcgraph import db, intake, log, settings
 from fcgraph.errors import FcgraphError, SettingsError
+from fcgraph.heartbeats import Heartbeat
 from fcgraph.settings import Settings
 from workers import kafka
 from workers.commit import BoundedCommit
@@ -48,8 +49,11 @@ class Consumer(Application):
     of its own; the version is pinned, and the tests rebalance, kill and cut.
     """
 
-    def __init__(self, values: Settings, instance: str, sink: IntakeSink, stop: Event, cluster: Any) -> None:
+    def __init__(
+        self, values: Settings, instance: str, sink: IntakeSink, heartbeat: Heartbeat, stop: Event, cluster: Any
+    ) -> None:
         self._sink = sink
+        self._heartbeat = heartbeat
         self._stop = stop
         self._request_timeout_seconds = values.kafka_request_timeout_seconds
         self._read_max = values.kafka_read_max
@@ -110,6 +114,7 @@ class Consumer(Application):
                 self._processing_context.commit_checkpoint(force=True)
         else:
             self._sink.check_topic()
+        self._heartbeat.beat()
 
     def _take_event(self, message: Any, error: KafkaError) -> None:
         """Handle what came in place of a message: the end of a partition, or an error, which is raised.
@@ -175,20 +180,24 @@ def consume(values: Settings, instance: str, stopper: Stopper) -> None:
     intake.collect_garbage_rarely()
     engine = intake.engine_of(values, "consumer")
     writer = intake.Writer(engine, values)
+    heartbeat = Heartbeat(engine, "consumer", instance, every_seconds=values.heartbeat_seconds)
     try:
         while not stopper.asked.is_set():
             try:
-                consume_once(values, instance, stopper, engine, writer)
+                consume_once(values, instance, stopper, writer, heartbeat, engine)
             except Exception as e:  # noqa: BLE001 a bug is raised again by the next line
                 say_why_waiting(e, values.waiting_retry_seconds)
                 writer.reset()
                 stopper.asked.wait(values.waiting_retry_seconds)
+        heartbeat.end()
     finally:
         writer.close()
         engine.dispose()
 
 
-def consume_once(values: Settings, instance: str, stopper: Stopper, engine: Engine, writer: intake.Writer) -> None:
+def consume_once(
+    values: Settings, instance: str, stopper: Stopper, writer: intake.Writer, heartbeat: Heartbeat, engine: Engine
+) -> None:
     """One life of the application: until told to stop, or until the first error."""
     with db.read(engine) as connection:
         db.check_version(connection)
@@ -204,7 +213,7 @@ def consume_once(values: Settings, instance: str, stopper: Stopper, engine: Engi
         check_seconds=values.kafka_topic_check_seconds,
         retry_seconds=values.waiting_retry_seconds,
     )
-    stopper.application = Consumer(values, instance, sink, stopper.asked, cluster)
+    stopper.application = Consumer(values, instance, sink, heartbeat, stopper.asked, cluster)
     try:
         if not stopper.asked.is_set():
             stopper.application.run()

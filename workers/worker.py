@@ -5,6 +5,7 @@ It waits for Redis, at the start and later, instead of ending; what the jobs do 
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -78,21 +79,33 @@ def work(given: Settings) -> None:
     logger.info("worker_stopped")
 
 
+class RedisTrouble(logging.Filter):
+    """Says in one line that Redis refused or went away, which RQ would take for a bug and log with a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, redis.RedisError):
+            return True
+        logger.warning("redis_lost", reason=type(error).__name__)
+        return False
+
+
 def wait_for_redis(redis_url: str, stopping: threading.Event, retry_seconds: float) -> bool:
-    """Return True once Redis answers, False when told to stop before."""
+    """Return True once Redis takes writes, False when told to stop before."""
     waited = False
     while not stopping.is_set():
         try:
-            queue.ping(redis_url)
+            reason = queue.why_no_writes(redis_url)
         except Unavailable as e:
-            if not waited:
-                logger.warning("waiting_for_redis", reason=e.message)
-            waited = True
-            stopping.wait(retry_seconds)
-        else:
+            reason = e.message
+        if reason is None:
             if waited:
                 logger.info("redis_is_back")
             return True
+        if not waited:
+            logger.warning("waiting_for_redis", reason=reason)
+        waited = True
+        stopping.wait(retry_seconds)
     return False
 
 
@@ -106,6 +119,7 @@ def main() -> int:
     except SettingsError as e:
         print(e.message, file=sys.stderr)  # noqa: T201 - no log without settings
         return 2
+    logging.getLogger("rq.worker").addFilter(RedisTrouble())
     work(given)
     return 0
 

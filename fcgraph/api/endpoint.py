@@ -60,7 +60,8 @@ class GraphQLEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = Context.of(scope, self._doors)
         headers = _headers(scope)
-        accepted = media.response_type(headers.get(b"accept", b""))
+        accept = headers.get(b"accept", b"")
+        accepted = media.ANSWERED.get(accept) or media.response_type(accept)
         kind = accepted or JSON
         more: bodies.Headers = () if scope["method"] == "POST" else ((b"vary", b"Accept"),)
         try:
@@ -85,12 +86,13 @@ class GraphQLEndpoint:
         content_type = headers.get(b"content-type", b"")
         if b"content-encoding" in headers:
             bodies.check_encoding(headers[b"content-encoding"])
-        if content_type[:19].lower() == b"multipart/form-data":
-            async with bodies.multipart(scope, receive, settings) as request:
-                return await self.execute(request, context, kind)
-        wrong = media.wrong_with_json(content_type)
-        if wrong is not None:
-            raise bodies.BadBody(415, wrong)
+        if content_type not in media.READ:
+            if content_type[:19].lower() == b"multipart/form-data":
+                async with bodies.multipart(scope, receive, settings) as request:
+                    return await self.execute(request, context, kind)
+            wrong = media.wrong_with_json(content_type)
+            if wrong is not None:
+                raise bodies.BadBody(415, wrong)
         request = bodies.parse(await bodies.read(receive, settings.body_max_bytes, "BODY_MAX_BYTES"))
         return await self.execute(request, context, kind)
 

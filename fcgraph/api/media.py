@@ -6,14 +6,14 @@ A value that was seen lately costs one look-up: clients send the same one with e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 VALUES_REMEMBERED_MAX = 256
 VALUE_REMEMBERED_BYTES_MAX = 512  # a longer one is read each time
+NAMED = 2  # how closely a type is wanted that was named itself
 # What stands between separators; a separator within a quoted string is none.
 BETWEEN_COMMAS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 BETWEEN_SEMICOLONS = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*")+')
@@ -47,12 +47,27 @@ class Wanted(NamedTuple):
 NOT_WANTED = Wanted(0.0, -1)
 
 
+# What was found out about header values; GraphQLEndpoint looks here before it calls the functions below.
+ANSWERED: dict[bytes, MediaType] = {}  # Accept to the type of the answer
+READ: dict[bytes, None] = {}  # Content-Types of bodies that are JSON
+
+
 def response_type(accept: bytes) -> MediaType | None:
     """The type of the answer to a GraphQL request; None when the client takes neither.
 
     A client that does not name application/graphql-response+json may not know it, so it gets application/json.
     """
-    return _remembered(_response_type, accept)
+    ranges = list(_ranges(accept)) or [("*/*", 1.0)]
+    json, graphql = _wanted(JSON.name, ranges), _wanted(GRAPHQL.name, ranges)
+    named = graphql.closeness == NAMED and graphql.quality >= json.quality
+    if graphql.quality > 0 and (named or json.quality == 0):
+        found = GRAPHQL
+    elif json.quality > 0:
+        found = JSON
+    else:
+        return None
+    _remember(ANSWERED, accept, found)
+    return found
 
 
 def prefers_html(accept: bytes, *, when_equal: bool) -> bool:
@@ -67,33 +82,21 @@ def prefers_html(accept: bytes, *, when_equal: bool) -> bool:
 
 def wrong_with_json(content_type: bytes) -> str | None:
     """What is wrong with the type of a body that should be JSON, in words; None when nothing is."""
-    return _remembered(_wrong_with_json, content_type)
-
-
-def _remembered(read: Callable[[bytes], T], value: bytes) -> T:
-    if len(value) > VALUE_REMEMBERED_BYTES_MAX:
-        read = read.__wrapped__  # type: ignore[attr-defined]  # as functools has it
-    return read(value)
-
-
-@lru_cache(VALUES_REMEMBERED_MAX)
-def _response_type(accept: bytes) -> MediaType | None:
-    ranges = list(_ranges(accept)) or [("*/*", 1.0)]
-    json, graphql = _wanted(JSON.name, ranges), _wanted(GRAPHQL.name, ranges)
-    if graphql.closeness == 2 and graphql.quality >= json.quality and graphql.quality > 0:
-        return GRAPHQL
-    if json.quality > 0:
-        return JSON
-    return GRAPHQL if graphql.quality > 0 else None
-
-
-@lru_cache(VALUES_REMEMBERED_MAX)
-def _wrong_with_json(content_type: bytes) -> str | None:
     name, parameters = _parts(content_type.decode("latin-1"))
     if name != JSON.name:
         return "Send application/json, or multipart/form-data with a file"
     charset = parameters.get("charset", UTF_8[0]).lower()
-    return None if charset in UTF_8 else f"Send the body as UTF-8: charset={charset[:40]} is not read here"
+    if charset not in UTF_8:
+        return f"Send the body as UTF-8: charset={charset[:40]} is not read here"
+    _remember(READ, content_type, None)
+    return None
+
+
+def _remember(values: dict[bytes, T], value: bytes, found: T) -> None:
+    if len(value) <= VALUE_REMEMBERED_BYTES_MAX:
+        if len(values) >= VALUES_REMEMBERED_MAX:
+            values.clear()
+        values[value] = found
 
 
 def _ranges(accept: bytes) -> Iterator[tuple[str, float]]:

@@ -129,5 +129,4 @@ def _ask_kafka(broker: str) -> str:
 
 
 def _ask_redis(url: str) -> str:
-    queue.ping(url)
-    return OK
+    return queue.why_no_writes(url) or OK

@@ -9,19 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from fcgraph.rules.violation import Violation
+from fcgraph.rules.violation import Reasons, Violation
 
 INTEGER_DIGITS_MAX = 15
 DECIMALS_MAX = 4  # the scale of the column NUMERIC(20,4)
 
 _REASON_MAX_CHARS = 100  # what is longer is not looked at for its reason
 _AMOUNT = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")
+_UNUSUAL = re.compile(r"[$\x00-\x1f\x7f]")
 _PLAIN = "write plain digits such as 250.00"
 _NUMBER = r"[+-]?[0-9][0-9.,]*"
-# Tried in this order; the first that fits names the reason.
-_REASONS = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.ASCII), message)
-    for pattern, message in (
+_REASONS = Reasons(
+    (
         (r"[+-]?(nan|inf|infinity|null|none|n/a|-)", "is not a number; write plain digits such as 250.00"),
         (r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)e[+-]?[0-9]+", "has an exponent; write all digits, such as 1000.00"),
         (r"0x[0-9a-f]+", "is a hexadecimal number; " + _PLAIN),
@@ -76,7 +75,7 @@ def read(value: str, decimals_max: int) -> tuple[str | None, list[Violation]]:
 def _reason(value: str) -> str:
     """What is wrong with a text that is not an amount, and what to write instead."""
     value = value[:_REASON_MAX_CHARS]
-    for character in value:
+    for character in value if not value.isascii() or _UNUSUAL.search(value) else "":
         category = unicodedata.category(character)
         if category == "Sc":
             return f"has the currency symbol {character}; write the number alone, such as 250.00"
@@ -89,7 +88,4 @@ def _reason(value: str) -> str:
             return f"has digits that are not 0 to 9; {_PLAIN}"
         if category in ("Pd", "Sm") and not character.isascii():
             return f"has the sign {character} (U+{ord(character):04X}); write the ASCII sign -, or none"
-    for pattern, message in _REASONS:
-        if pattern.fullmatch(value):
-            return message
-    return "is not a plain decimal number such as 250.00"
+    return _REASONS.of(value) or "is not a plain decimal number such as 250.00"

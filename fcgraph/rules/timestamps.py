@@ -9,7 +9,7 @@ import calendar
 import re
 from datetime import UTC, datetime, timedelta
 
-from fcgraph.rules.violation import Violation
+from fcgraph.rules.violation import Reasons, Violation
 
 _REASON_MAX_CHARS = 100  # what is longer is not looked at for its reason
 EXAMPLE = "2025-05-01T12:00:00Z"
@@ -23,10 +23,8 @@ _HOURS_ALONE = re.compile(r"[+-][0-9]{2}$")
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
 _OFFSET = r"(?:Z|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})"
-# Tried in this order; the first that fits names the reason.
-_REASONS = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.ASCII), message)
-    for pattern, message in (
+_REASONS = Reasons(
+    (
         (rf"{_DATE}[T ]{_TIME}[+-][0-9]{{4}}", "has an offset without a colon; write +05:30, not +0530"),
         (rf"{_DATE}[T ]{_TIME}[+-][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}",
          "has an offset with seconds; write it in UTC with Z"),
@@ -67,18 +65,17 @@ def read(value: str, earliest: datetime, latest: datetime) -> tuple[str | None, 
     separator, zulu, sign, minutes = match[4], match[9], match[10], match[12]
     if sign is not None and minutes is None and separator != " ":
         return None, [Violation("INVALID_TIMESTAMP", "has an offset without minutes; write +00:00, not +00")]
-    if match[1] == "0000" and (zulu or sign):  # such as 0000-00-00; the calendar of the standard library begins at 1
+    if match[1] == "0000":  # such as 0000-00-00; Python's calendar begins with the year 1
         return None, [_too_old(earliest)]
-    impossible = _impossible(match)
-    if impossible is not None:
-        return None, [Violation("INVALID_TIMESTAMP", impossible)]
+    try:
+        instant = _instant(match)
+    except ValueError:
+        return None, [Violation("INVALID_TIMESTAMP", _impossible(match))]
+    except OverflowError:  # only an offset in the first or last hours of the calendar gets here
+        return None, [_too_old(earliest) if match[1] == "0001" else _in_future()]
     if zulu is None and sign is None:
         message = "has no offset; add Z for UTC, or an offset such as +08:00"
         return None, [Violation("TIMESTAMP_WITHOUT_OFFSET", message)]
-    try:
-        instant = _instant(match)
-    except OverflowError:  # only an offset in the first or last hours of the calendar gets here
-        return None, [_too_old(earliest) if match[1] == "0001" else _in_future()]
     found = []
     if instant < earliest:
         found.append(_too_old(earliest))
@@ -99,22 +96,27 @@ def may_be_cut_off(value: str) -> bool:
 
 
 def _instant(match: re.Match[str]) -> datetime:
-    """The instant in UTC. Finer than microseconds is cut off, never rounded up. Raises OverflowError."""
-    year, month, day, _, hour, minute, second, fraction, _, sign, hours, minutes = match.groups()
-    microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
-    local = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, UTC)
+    """The instant in UTC. Finer than microseconds is cut off, never rounded up. Raises ValueError, OverflowError."""
+    text, fraction, sign, hours, minutes = match[0], match[8], match[10], match[11], match[12]
+    if match[5] == "24":  # newer Pythons take it as the next day
+        raise ValueError("hour 24")
+    local = datetime.fromisoformat(f"{text[:10]}T{text[11:19]}+00:00")
+    if local.tzinfo is not UTC or fraction:
+        local = local.replace(microsecond=int(fraction[:6].ljust(6, "0")) if fraction else 0, tzinfo=UTC)
     if sign is None:
         return local
+    if int(hours) > 23 or int(minutes or 0) > 59:
+        raise ValueError("an offset out of range")
     offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
     return local - offset if sign == "+" else local + offset
 
 
-def _impossible(match: re.Match[str]) -> str | None:
-    """Which field is out of its range; None when the calendar and the clock have this moment."""
+def _impossible(match: re.Match[str]) -> str:
+    """Which field of a moment that does not exist is out of its range."""
     month, day = int(match[2]), int(match[3])
     if not 1 <= month <= 12:
         return f"has month {match[2]}; months are 01 to 12, and the order is year, month, day"
-    days = calendar.monthrange(int(match[1]) or 4, month)[1]
+    days = calendar.monthrange(int(match[1]), month)[1]
     if not 1 <= day <= days:
         return f"has day {match[3]}; {match[1]}-{match[2]} has {days} days"
     if match[5] == "24":
@@ -127,9 +129,7 @@ def _impossible(match: re.Match[str]) -> str | None:
         return "has second 60, a leap second, which cannot be stored; write second 59 or the next minute"
     if int(match[7]) > 59:
         return f"has second {match[7]}; seconds are 00 to 59"
-    if match[10] is not None and (int(match[11]) > 23 or int(match[12] or 0) > 59):
-        return "has an offset out of range; offsets are -23:59 to +23:59"
-    return None
+    return "has an offset out of range; offsets are -23:59 to +23:59"
 
 
 def _too_old(earliest: datetime) -> Violation:
@@ -147,7 +147,4 @@ def _reason(value: str) -> str:
     value = value[:_REASON_MAX_CHARS]
     if not value.isascii():
         return f"has characters other than ASCII; write {EXAMPLE}"
-    for pattern, message in _REASONS:
-        if pattern.fullmatch(value):
-            return message
-    return f"is not an RFC 3339 date and time such as {EXAMPLE}"
+    return _REASONS.of(value) or f"is not an RFC 3339 date and time such as {EXAMPLE}"

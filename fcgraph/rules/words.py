@@ -8,6 +8,7 @@ import unicodedata
 STATUSES = ("pending", "completed", "failed")
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_HEX_AND_DASHES = re.compile(r"[0-9a-f-]+", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _EXAMPLE_ID = "00000000-0000-0000-0000-000000000001"
 # What other systems call the three; words that may mean two of them are not here.
@@ -45,15 +46,16 @@ def why_not_uuid(text: str) -> str:
         return "has the prefix urn:uuid:; write the UUID without it"
     if text[:1] in "{(" and text[-1:] in "})":
         return "is in braces; write the UUID without them"
-    if re.fullmatch(r"[0-9a-f]{32}", lower, re.ASCII):
+    if not _HEX_AND_DASHES.fullmatch(lower):
+        if any(c.isspace() for c in text) and is_uuid("".join(text.split())):
+            return "has a space inside; write the UUID without it"
+        return f"is not a UUID like {_EXAMPLE_ID}"
+    digits = lower.replace("-", "")
+    if len(digits) != 32:
+        return f"is not a UUID: a UUID has 32 hexadecimal digits, and this has {len(digits)}"
+    if "-" not in lower:
         return f"has no dashes; write it as {lower[:8]}-{lower[8:12]}-{lower[12:16]}-{lower[16:20]}-{lower[20:]}"
-    if any(c.isspace() for c in text) and is_uuid("".join(text.split())):
-        return "has a space inside; write the UUID without it"
-    if re.fullmatch(r"[0-9a-f-]+", lower, re.ASCII) and len(lower.replace("-", "")) != 32:
-        return f"is not a UUID: a UUID has 32 hexadecimal digits, and this has {len(lower.replace('-', ''))}"
-    if re.fullmatch(r"[0-9a-f-]+", lower, re.ASCII):
-        return f"has its dashes in other places than a UUID such as {_EXAMPLE_ID}"
-    return f"is not a UUID like {_EXAMPLE_ID}"
+    return f"has its dashes in other places than a UUID such as {_EXAMPLE_ID}"
 
 
 def why_not_currency(text: str) -> str:

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcgraph.api.media import GRAPHQL, JSON, MediaType, prefers_html, response_type, wrong_with_json
+from fcgraph.api.media import (
+    ANSWERED,
+    GRAPHQL,
+    JSON,
+    READ,
+    VALUE_REMEMBERED_BYTES_MAX,
+    VALUES_REMEMBERED_MAX,
+    MediaType,
+    prefers_html,
+    response_type,
+    wrong_with_json,
+)
 
 NEW, OLD = GRAPHQL.name, JSON.name
 ACCEPTED: list[tuple[str, MediaType | None]] = [
@@ -54,10 +65,21 @@ ACCEPTED: list[tuple[str, MediaType | None]] = [
 
 @pytest.mark.parametrize(("accept", "wanted"), ACCEPTED)
 def test_the_type_of_an_answer(accept: str, wanted: MediaType | None) -> None:
-    for _ in range(2):  # the second time it is remembered
-        assert response_type(accept.encode()) == wanted
-    long = accept + ", image/x;x=" + "x" * 600 if accept.strip(", ") and "/" in accept else accept
-    assert response_type(long.encode()) == wanted
+    assert response_type(accept.encode()) == wanted
+    assert ANSWERED.get(accept.encode()) == wanted  # so the next time costs one look-up
+
+
+def test_few_and_short_values_are_remembered() -> None:
+    for n in range(3 * VALUES_REMEMBERED_MAX):
+        assert response_type(f"{NEW}, text/x{n}".encode()) == GRAPHQL
+        assert wrong_with_json(f"{OLD}; x={n}".encode()) is None
+    assert 0 < len(ANSWERED) <= VALUES_REMEMBERED_MAX
+    assert 0 < len(READ) <= VALUES_REMEMBERED_MAX
+    long = b"; x=" + b"y" * VALUE_REMEMBERED_BYTES_MAX
+    assert response_type(NEW.encode() + long) == GRAPHQL
+    assert wrong_with_json(OLD.encode() + long) is None
+    assert NEW.encode() + long not in ANSWERED
+    assert OLD.encode() + long not in READ
 
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from fcgraph.settings import Settings
 from seeds.load import SAMPLE_CSV, SAMPLE_MESSAGES
 from tests import services
 from tests.api.asking import Api
+from tests.api.process import server
 from tests.intake.doors import Doors
 
 README = (services.ROOT / "README.md").read_text(encoding="utf-8")
@@ -78,3 +80,25 @@ def test_the_readme_names_only_settings_and_files_that_exist() -> None:
     assert named <= known
     for path in re.findall(r"`((?:fcgraph|workers|seeds|tests|migrations)/[\w./]*)`", README):
         assert Path(services.ROOT / path).exists(), path
+
+
+def test_the_readmes_downloads_work_wherever_the_api_listens(
+    api_settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    lines = re.findall(r"curl [^`#\n]*[^`#\s]", README)
+    assert lines
+    assert all('"$API_URL/' in line for line in lines)
+    doors = Doors(engine, api_settings)
+    doors.import_csv(SAMPLE_CSV.read_bytes())
+    environment = services.environment(api_settings)
+    report = [sys.executable, "-m", "fcgraph", "report", "--period", "2025-05", "--json"]
+    made = subprocess.run(report, cwd=services.ROOT, env=environment, capture_output=True, text=True, check=True)
+    downloads = [line for line in lines if "/reports/" in line]
+    assert downloads
+    with server(api_settings, tmp_path / "api.log") as url:
+        for number, line in enumerate(downloads):
+            (folder := tmp_path / str(number)).mkdir()
+            script = f"set -eu; {line} --fail --silent --show-error"
+            subprocess.run(["sh", "-c", script], cwd=folder, env=environment | {"API_URL": url}, check=True)
+            (file,) = folder.iterdir()
+            assert hashlib.sha256(file.read_bytes()).hexdigest() == json.loads(made.stdout)["sha256"]

@@ -61,6 +61,7 @@ def test_a29_five_faulty_rows_are_five_payments_in_the_end(doors: Doors, dialect
             cells[n] = cell
     again = doors.import_csv(written(table, dialect))
     assert doors.counts(again) == Counts(read=4, inserted=4)
+    assert [r for r in doors.kept() if r.resolution is None] == []  # each corrected row superseded its record
     assert [(p[0][-1], str(p[3])) for p in doors.payments()] == [
         ("1", "10.0000"), ("2", "1250.0000"), ("3", "1250.0000"), ("4", "11.0000"), ("5", "12.0000"),
     ]  # fmt: skip
@@ -96,7 +97,7 @@ def test_each_row_that_stands_whole_is_corrected_in_its_cell(
     job = doors.import_csv(data)
     counts = doors.counts(job)
     table = read(rejects(doors, job))
-    ((text, *empty),) = [cells[:-3] for cells in table[1:]]
+    ((text, *empty),) = [cells[:-4] for cells in table[1:]]
     assert ("," in text, set(empty)) == (True, {""})
     # Sent again as it is, it stays what it was, however often; corrected after that it is a payment.
     for _ in range(2):
@@ -106,7 +107,7 @@ def test_each_row_that_stands_whole_is_corrected_in_its_cell(
         assert problem["code"] in ("INVALID_CSV", "INVALID_ENCODING", "EXTRA_VALUES")
         table = read(rejects(doors, job))
         assert table[1][:1] == [text]
-        assert set(table[1][1:-3]) == {""}
+        assert set(table[1][1:-4]) == {""}
         assert problem["message"].count("unchanged") <= 1
     table[1][0] = correct(text)
     assert table[1][0] != text

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import psycopg2
 import pytest
@@ -22,6 +23,7 @@ from fcgraph.intake.settle import settle
 from fcgraph.reference.currencies import Currency, currencies, save_currency
 from tests.intake.cases import GOOD, HEADER
 from tests.intake.doors import Doors, payment_id, row, settings_of
+from tests.reports.stored import revise
 from tests.waiting import until
 
 
@@ -180,8 +182,7 @@ def test_decimals_of_an_earlier_revision_and_of_the_threshold_count_as_well(door
     save(doors.engine, minor_units=2)
     doors.import_rows([row(1, currency="VND", amount="10.50", status="pending")])
     doors.import_rows([row(1, currency="VND", amount="10.50", status="completed")])
-    with db.write(doors.engine) as connection:
-        connection.exec_driver_sql("UPDATE transactions SET amount = 10 WHERE currency = 'VND'")
+    revise(doors.engine, UUID(payment_id(1)), amount="10")
     with pytest.raises(DBAPIError, match="payments in VND have more than 0 decimals"):
         lower_by_sql(doors.engine, 0)
 
@@ -189,19 +190,16 @@ def test_decimals_of_an_earlier_revision_and_of_the_threshold_count_as_well(door
 def test_no_path_stores_an_amount_with_more_decimals_than_its_currency(doors: Doors) -> None:
     save(doors.engine, minor_units=0)
     doors.import_rows([row(1, currency="VND", amount="10"), row(2)])
-    statements = (
-        "UPDATE transactions SET amount = 10.5 WHERE currency = 'VND'",
-        "UPDATE transactions SET currency = 'VND', amount = 10.01 WHERE currency = 'USD'",
-        "INSERT INTO transactions SELECT uuidv7(), sender_id, receiver_id, timestamp, batch_id, source_position,"
-        " source_partition, is_suspicious, 0.5, 'VND', status, suspicions FROM transactions LIMIT 1",
-    )
-    for statement in statements:
-        with pytest.raises(DBAPIError, match="decimals, and the currency allows 0"), db.write(doors.engine) as c:
-            c.exec_driver_sql(statement)
+    changes = ((payment_id(1), {"amount": "10.5"}), (payment_id(2), {"currency": "VND", "amount": "10.01"}))
+    for transaction_id, change in changes:
+        with pytest.raises(DBAPIError, match="decimals, and the currency allows 0"):
+            revise(doors.engine, UUID(transaction_id), **change)
+    with pytest.raises(DBAPIError, match="decimals, and the currency allows 0"), db.write(doors.engine) as c:
+        c.exec_driver_sql(INSERT)
     with doors.engine.connect() as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with pytest.raises(DBAPIError, match="READ COMMITTED"):
-            connection.exec_driver_sql(statements[2])
+            connection.exec_driver_sql(INSERT)
     assert sorted(amounts(doors).values()) == ["10.0000", "250.0000"]
 
 
@@ -212,8 +210,7 @@ def test_a_stored_payment_older_than_the_check_can_still_advance(doors: Doors) -
         connection.exec_driver_sql("UPDATE transactions SET amount = 250.001")
     job = doors.import_rows([row(1, amount="250.00", status="completed")])
     assert doors.counts(job).conflict == 1
-    with db.write(doors.engine) as connection:
-        connection.exec_driver_sql("UPDATE transactions SET status = 'completed'")
+    revise(doors.engine, UUID(payment_id(1)), status="completed")
 
 
 INSERT = (

@@ -68,7 +68,9 @@ def is_selected(info: strawberry.Info[Any, Any], name: str) -> bool:
     """Whether a resolver's field has this field below it; for Strawberry."""
     raw = info._raw_info
     sets = [node.selection_set for node in raw.field_nodes if node.selection_set is not None]
-    variables = info.variable_values
+    # The values themselves where `api.plain` executes; graphql-core wraps them.
+    values: Any = raw.variable_values
+    variables = getattr(values, "coerced", values)
     return any(node.name.value == name for each in sets for node in _fields(each, raw.fragments, variables))
 
 
