@@ -32,9 +32,9 @@ soak: $(INSTALLED)
 # GraphiQL and what it needs, from npm, pinned; served by the API itself.
 playground: $(PLAYGROUND_BUILT)
 
-$(PLAYGROUND_BUILT): $(addprefix $(PLAYGROUND)/,package-lock.json build.mjs playground.js playground.css)
-	@echo "installing the playground's packages"
-	@cd $(PLAYGROUND) && npm ci --silent --no-progress && node build.mjs
+$(PLAYGROUND_BUILT): $(addprefix $(PLAYGROUND)/,package-lock.json build.mjs playground.js playground.css) | check-python
+	@$(PYTHON) -I fcgraph/embedded/npm.py $(PLAYGROUND)
+	@cd $(PLAYGROUND) && node build.mjs
 
 # The schema as the code has it; a test holds the committed file against it.
 schema: $(INSTALLED)
@@ -68,10 +68,10 @@ lint: $(INSTALLED)
 bench-report: $(INSTALLED)
 	$(BIN)/python -m tests.bench.report
 
-$(INSTALLED): requirements.txt | check-python
-	@echo "installing requirements.txt into $(VENV) (a minute the first time)"
+$(INSTALLED): requirements.txt fcgraph/embedded/install.py | check-python
+	@echo "making $(VENV) and installing requirements.txt into it"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -I fcgraph/embedded/install.py requirements.txt
 	@touch $@
 
 check-python:

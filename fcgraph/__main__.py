@@ -1,7 +1,15 @@
-"""The command line: `python -m fcgraph up | migrate | seed | import | report | status`.
+"""The command line: up, migrate, seed, users, currencies, import, intake, report, reports, status.
 
-Exit codes: 0 done. 1 a bug. 2 a wrong command line or setting. 3 refused: what was asked cannot be done, and the line
-says why. 4 done, but not all of it: rows were rejected or in conflict, a process is down. 5 a part is away.
+\b
+Exit codes:
+  0    done
+  1    a bug
+  2    a wrong command line or setting, or make up has not run
+  3    refused: it cannot be done, and the line says why
+  4    done, but not all: rows were rejected or in conflict, a process is down
+       or stalled
+  5    a part is away: PostgreSQL, Redis or Kafka
+  130  stopped by Ctrl-C
 """
 
 from __future__ import annotations
@@ -17,7 +25,12 @@ from uuid import uuid4
 
 import typer
 
-from fcgraph import log, settings
+from fcgraph import joined, settings
+from fcgraph.cli import currencies, users
+from fcgraph.cli import intake as intake_commands
+from fcgraph.cli import reports as reports_noun
+from fcgraph.cli.help import examples
+from fcgraph.cli.stack import join_stack
 from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
 
 # What a command needs is imported by that command: `--help` and `status` answer at once.
@@ -25,27 +38,61 @@ if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy import Engine
 
-    from fcgraph.embedded.stack import Stack
-
 WRONG, REFUSED, NOT_ALL, AWAY = 2, 3, 4, 5
 INTERRUPTED = 130  # as a shell tells it
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+app.add_typer(users.app, name="users")
+app.add_typer(currencies.app, name="currencies")
+app.add_typer(reports_noun.app, name="reports")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
-@app.command()
+def print_version(wanted: bool) -> None:
+    """Print the versions of fcgraph, its schema and its database, and end."""
+    if not wanted:
+        return
+    try:
+        stack = join_stack()
+    except joined.NotUp:
+        joined.leave(os.environ)
+        stack = None
+    given = settings.current()
+    from fcgraph.cli import version
+
+    reachable = stack is not None or "database_url" in given.model_fields_set
+    for line in version.lines(MIGRATIONS.parent, given.database_url if reachable else None):
+        typer.echo(line)
+    raise typer.Exit
+
+
+@app.callback(epilog=examples("fcgraph up", "fcgraph import payments.csv --dry-run", "fcgraph import --help"))
+def start(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=print_version, is_eager=True, help="Print the versions of fcgraph and its database."
+        ),
+    ] = False,
+) -> None:
+    # Without a docstring: the help is the module's.
+    del version
+
+
+@app.command(epilog=examples("fcgraph up", "API_PORT=8020 fcgraph up", "KAFKA_EMBEDDED=in-process fcgraph up"))
 def up() -> None:
     """Start everything on this machine and keep it running until Ctrl-C."""
+    joined.leave(os.environ)
     from fcgraph.embedded.output import Output
     from fcgraph.embedded.up import Up
 
     Up(settings.current(), Output()).run()
 
 
-@app.command()
+@app.command(epilog=examples("fcgraph migrate"))
 def migrate() -> None:
     """Bring the database to the newest schema."""
     join_stack()
@@ -56,7 +103,7 @@ def migrate() -> None:
     typer.echo("the schema is the newest")
 
 
-@app.command()
+@app.command(epilog=examples("fcgraph seed", "fcgraph seed --demo"))
 def seed(
     demo: Annotated[bool, typer.Option("--demo", help="Also 2,000 made payments of 2025, always the same.")] = False,
     as_json: Json = False,
@@ -81,39 +128,77 @@ def seed(
         typer.echo("made payments: " + ", ".join(f"{name} {count:,}" for name, count in told["demo"].items()))
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=examples(
+        "fcgraph import payments.csv",
+        "fcgraph import payments.csv --dry-run",
+        "fcgraph import payments.csv --all-or-nothing --json",
+    ),
+)
 def import_(
-    file: Annotated[Path | None, typer.Argument(help="The CSV file; without it the one that CSV_FILE names.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what would happen, write no payment.")] = False,
-    all_or_nothing: Annotated[bool, typer.Option(help="Store no payment when a row is bad.")] = False,
-    reimport: Annotated[bool, typer.Option(help="Run the file although the same bytes were imported before.")] = False,
-    as_json: Json = False,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV files; - is the standard input. Without any, the file that CSV_FILE names."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, write no payment.")] = False,
+    all_or_nothing: Annotated[
+        bool, typer.Option("--all-or-nothing", help="Store no payment when a row is bad.")
+    ] = False,
+    reimport: Annotated[
+        bool, typer.Option("--reimport", help="Run a file although the same bytes were imported before.")
+    ] = False,
+    expect_rows: Annotated[
+        int | None, typer.Option(min=0, help="How many rows the file must have; one file only.")
+    ] = None,
+    expect_total: Annotated[
+        list[str] | None,
+        typer.Option(help="The sum of a currency, such as USD=1000.00; may be repeated; one file only."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file instead of text.")] = False,
 ) -> None:
-    """Bring a CSV file in, with a progress bar and a summary. Exit code 4 when rows were rejected or in conflict."""
+    """Bring CSV files in, each with a progress bar and a summary.
+
+    Exit code 0 also for a file that was imported before, 4 when this run stored rejections or conflicts or what was
+    expected is not what was found, 3 when a file was refused or failed; the other files are imported all the same.
+    """
+    from fcgraph.cli import control_totals
+
+    expected = control_totals.read(expect_rows, expect_total or [], file_count=len(files or [""]))
     stack = join_stack()
     from fcgraph import import_view
 
     given, engine = settings.current(), writing_engine()
-    done = import_view.import_file(
-        engine,
-        given,
-        file or given.csv_file,
-        terminal(stderr=True),
-        dry_run=dry_run,
-        mode="ALL_OR_NOTHING" if all_or_nothing else "VALID_ROWS",
-        reimport=reimport,
-    )
-    if as_json:
-        typer.echo(json.dumps(done.shown()))
-    else:
-        import_view.show(terminal(), done, stack["api_url"] if stack else None)
-    if done.state in ("FAILED", "CANCELLED"):
-        raise typer.Exit(REFUSED)
-    if not done.all_taken:
-        raise typer.Exit(NOT_ALL)
+    exit_code = 0
+    for file in files or [given.csv_file]:
+        try:
+            done = import_view.import_file(
+                engine,
+                given,
+                file,
+                terminal(stderr=True),
+                dry_run=dry_run,
+                mode="ALL_OR_NOTHING" if all_or_nothing else "VALID_ROWS",
+                reimport=reimport,
+                expected=expected,
+            )
+        except Refused as e:
+            typer.echo(f"{f'{file}: ' if files and files[1:] else ''}{e.message} ({e.code})", err=True)
+            exit_code = REFUSED
+            continue
+        if as_json:
+            typer.echo(json.dumps(done.shown()))
+        else:
+            import_view.show(terminal(), done, stack["api_url"] if stack else None)
+        if done.state in ("FAILED", "CANCELLED"):
+            exit_code = REFUSED
+        elif not done.is_clean and exit_code == 0:
+            exit_code = NOT_ALL
+    if exit_code:
+        raise typer.Exit(exit_code)
 
 
-@app.command()
+@app.command(epilog=examples("fcgraph report --period 2025-05 --show", "fcgraph report --json"))
 def report(
     period: Annotated[str | None, typer.Option(help="The month, YYYY-MM; without it the previous one.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the month as a table with a chart.")] = False,
@@ -123,7 +208,7 @@ def report(
     join_stack()
     import sqlalchemy as sa
 
-    from fcgraph import db, report_view, reports
+    from fcgraph import db, report_view, reports, zones
     from fcgraph.files import Files
     from fcgraph.models import Report
     from fcgraph.reports.period import period_at
@@ -131,6 +216,7 @@ def report(
     given = settings.current()
     engine, files = db.make_engine(given.database_url, name="report"), Files(given.reports_dir)
     now, zone = datetime.now(UTC), given.report_timezone
+    zones.check(engine, zone)
     month = period or str(period_at(now, zone).previous)
     with terminal(stderr=True).status(f"making the report of {month}"):
         made = reports.generate(engine, files, month, time_zone=zone, now=now, correlation_id=uuid4().hex)
@@ -164,9 +250,9 @@ def report(
     )
 
 
-@app.command()
+@app.command(epilog=examples("fcgraph status", "fcgraph status --json"))
 def status(as_json: Json = False) -> None:
-    """What runs and how far it is. Exit code 3 when nothing runs, 4 when a process is down, 5 when a part is away.
+    """What runs and how far it is. Exit code 3: nothing runs; 4: a process is down or stalled; 5: a part is away.
 
     Without `up`, the parts at DATABASE_URL, REDIS_URL and KAFKA_BROKER are asked.
     """
@@ -181,26 +267,15 @@ def status(as_json: Json = False) -> None:
 
     stack = stack or status_view.elsewhere(given)
     work = status_view.look(given)
+    status_view.mark_stalled(stack, work)
     if as_json:
         typer.echo(json.dumps(status_view.shown(stack, work), default=datetime.isoformat))
     else:
         status_view.show(terminal(), stack, work, given.report_timezone)
     if work.away:
         raise typer.Exit(AWAY)
-    if any(process["state"] != "running" for process in stack["processes"].values()):
+    if not status_view.all_run(stack, work):
         raise typer.Exit(NOT_ALL)
-
-
-def join_stack() -> Stack | None:
-    """Use the addresses and folders of the running stack wherever the environment gives none; tell what runs."""
-    from fcgraph.embedded import stack
-
-    given = settings.load()
-    log.set_up("cli", level="WARNING" if given.log_level == "INFO" else given.log_level, fmt=given.log_format)
-    running = stack.running(given.data_dir)
-    for name, value in running["environment"].items() if running else ():
-        os.environ.setdefault(name, value)
-    return running
 
 
 def writing_engine() -> Engine:
@@ -213,15 +288,25 @@ def writing_engine() -> Engine:
 def terminal(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    return Console(stderr=stderr, highlight=False)  # painted digits are hard to read
+
+
+def before_noun() -> None:
+    """What the commands of every noun need first."""
+    join_stack()
+
+
+app.add_typer(intake_commands.app, name="intake", callback=before_noun)
 
 
 def main() -> None:
     """Run the command line; an error on purpose is one line and an exit code, a bug is a traceback."""
     try:
-        app()
+        app(prog_name="fcgraph")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except joined.NotUp as e:
+        end(f"{e.message} ({e.code})", REFUSED)
     except SettingsError as e:
         end(e.message, WRONG)
     except Unavailable as e:

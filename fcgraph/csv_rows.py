@@ -5,56 +5,35 @@ What is about the file as a whole (no header, not CSV at all) is refused; what i
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from fcgraph.errors import Refused
-from fcgraph.formulas import without_guard
-from fcgraph.records import COLUMNS
+from fcgraph.csv_cells import parse_fields as parse_fields
+from fcgraph.csv_header import HEAD_BYTES as HEAD_BYTES
+from fcgraph.csv_header import RECORD_COLUMN as RECORD_COLUMN
+from fcgraph.csv_header import Header as Header
+from fcgraph.csv_header import header_cells as header_cells
+from fcgraph.csv_header import read_header as read_header
 
-HEAD_BYTES = 64 * 1024
-OWN_COLUMN_PREFIX = "_"  # `_line`, `_outcome`, `_problems` of a rejects file
-PROBLEMS_COLUMN = "_problems"  # where it is, cells are guarded against spreadsheet formulas
-BOM = b"\xef\xbb\xbf"
-_NOT_TEXT = {
-    b"\x1f\x8b": "gzip-compressed",
-    b"BZh": "bzip2-compressed",
-    b"\xfd7zXZ": "xz-compressed",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed",
-    b"PK\x03\x04": "a zip archive (a spreadsheet file, perhaps); save it as CSV",
-    b"PK\x05\x06": "an empty zip archive",
-    b"\xd0\xcf\x11\xe0": "an old spreadsheet file (.xls); save it as CSV",
-    b"\xff\xfe": "UTF-16; save it as CSV UTF-8",
-    b"\xfe\xff": "UTF-16; save it as CSV UTF-8",
-    b"%PDF": "a PDF",
-}
+# What another program may leave before the first line of a file, and DOS programs after the last one.
+MARKS = "\ufeff\x1a"
+END_MARK = b"\x1a"
 # A line with as many ids as a payment has is a row, even where it stands between the quotes of another one.
 _ROW_WITHIN = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[^\r\n]*){3}", re.IGNORECASE | re.ASCII)
 # Lines all of whose quotes stand around whole values without commas: taking those quotes away changes no value. Many
 # at once where every line begins with a quote, else one.
-_VALUE = rb'(?:"[^",\r\n]*+"|[^",\r\n]*+)'
+_VALUE = rb'(?:[ \t]*+"[^",\r\n]*+"[ \t]*+|[^",\r\n]*+)'
 _MORE_VALUES = rb"(?:," + _VALUE + rb")*+(?:\r\n?|\n)"
 _QUOTED_LINES = re.compile(rb'(?:"[^",\r\n]*+"' + _MORE_VALUES + rb")++|" + _VALUE + _MORE_VALUES)
 _LINE = re.compile(rb"[^\r\n]*+(?:\r\n?|\n)")
-
-
-class Header(NamedTuple):
-    """The header as understood: a column (or None: kept out) per place, its raw bytes, and where the rows begin."""
-
-    columns: tuple[str | None, ...]
-    ignored: tuple[str, ...]
-    raw: bytes
-    guarded: bool
-    end_byte: int
-    next_line: int
 
 
 class Row(NamedTuple):
     """A row that is not one plain line: its fields, or why it cannot be taken apart.
 
     `is_last`: the file ends with it and not with a line end, so it may be cut off within its last value.
+    `ends_header`: the columns of the rows below it are not those of the file's header.
     """
 
     line: int
@@ -63,6 +42,7 @@ class Row(NamedTuple):
     problem: str | None = None
     code: str = "INVALID_CSV"
     is_last: bool = False
+    ends_header: bool = False
 
 
 class Chunk(NamedTuple):
@@ -78,75 +58,6 @@ class Chunk(NamedTuple):
     first_line: int
     end_byte: int
     next_line: int
-
-
-def read_header(head: bytes) -> Header:
-    """Understand the first bytes of a file (at most HEAD_BYTES of them).
-
-    Raises Refused: NOT_CSV for what is no CSV text, MISSING_HEADER when columns lack or the file is empty.
-    """
-    for magic, what in _NOT_TEXT.items():
-        if head.startswith(magic):
-            raise Refused(f"The file is {what}.", code="NOT_CSV")
-    if head.count(b"\0") > len(head) // 4:
-        raise Refused("The file is binary or UTF-16, not UTF-8 text.", code="NOT_CSV")
-    start = len(BOM) if head.startswith(BOM) else 0
-    lines = head[start:].splitlines(keepends=True)
-    skipped = 0
-    while skipped < len(lines) and not lines[skipped].strip():
-        skipped += 1
-    if skipped < len(lines) and lines[skipped].strip().lower().startswith(b"sep="):
-        separator = lines[skipped].strip()[4:]
-        if separator != b",":
-            shown = separator.decode("ascii", "backslashreplace")
-            raise Refused(f"The file says its separator is {shown!r}; a comma is needed.", code="NOT_CSV")
-        skipped += 1
-    if skipped == len(lines):
-        raise Refused("The file is empty: a header with the seven columns is needed.", code="MISSING_HEADER")
-    raw = lines[skipped]
-    if len(head) >= HEAD_BYTES and lines[skipped] is lines[-1]:
-        raise Refused(f"The header does not end within the first {HEAD_BYTES} bytes.", code="NOT_CSV")
-    names = _header_names(raw)
-    end = start + sum(map(len, lines[: skipped + 1]))
-    if raw.endswith(b"\r") and len(head) > end and head[end : end + 1] == b"\n":
-        end += 1
-    return _understand(names, raw.rstrip(b"\r\n"), end, skipped + 2)
-
-
-def _header_names(raw: bytes) -> list[str]:
-    try:
-        names = header_cells(raw)
-    except (UnicodeDecodeError, csv.Error, StopIteration) as e:
-        raise Refused("The first line is no CSV header.", code="NOT_CSV") from e
-    if any("\0" in name for name in names):
-        raise Refused("The header has a NUL byte.", code="NOT_CSV")
-    return [name.strip().lower() for name in names]
-
-
-def header_cells(raw: bytes) -> list[str]:
-    """The names of a header as they came, free of the guard that our own exports put before a formula."""
-    names = next(csv.reader([raw.decode("utf-8")], strict=True))
-    guarded = any(name.strip().lower() == PROBLEMS_COLUMN for name in names)
-    return [without_guard(name) for name in names] if guarded else names
-
-
-def _understand(names: list[str], raw: bytes, end_byte: int, next_line: int) -> Header:
-    missing = [column for column in COLUMNS if column not in names]
-    if missing:
-        hint = " Is the separator a semicolon or a tab?" if len(names) == 1 and re.search(rb"[;\t]", raw) else ""
-        raise Refused(f"The header lacks the columns: {', '.join(missing)}.{hint}", code="MISSING_HEADER")
-    twice = sorted({column for column in COLUMNS if names.count(column) > 1})
-    if twice:
-        raise Refused(f"The header names a column twice: {', '.join(twice)}.", code="MISSING_HEADER")
-    own = [name for name in names if name.startswith(OWN_COLUMN_PREFIX)]
-    return Header(
-        columns=tuple(name if name in COLUMNS else None for name in names),
-        ignored=tuple(name for name in names if name not in COLUMNS and name not in own),
-        raw=raw,
-        guarded=PROBLEMS_COLUMN in own,
-        end_byte=end_byte,
-        next_line=next_line,
-    )
 
 
 def chunks(
@@ -184,13 +95,18 @@ def _last_row_aside(chunk: Chunk, line_max_bytes: int) -> Chunk:
     """The chunk with its last row, which no line end follows, marked as the last one of the file."""
     odd, line = chunk.odd, chunk.lines[-1] if chunk.lines else 0
     if odd and odd[-1].line > line:
-        return chunk._replace(odd=[*odd[:-1], odd[-1]._replace(is_last=True)])
+        last = _last_row(odd[-1].line, odd[-1].raw, line_max_bytes) if odd[-1].raw.endswith(END_MARK) else odd[-1]
+        return chunk._replace(odd=[*odd[:-1], last._replace(is_last=True)])
     raw = chunk.block.splitlines()[-1]
     if not raw.strip():
         return chunk
     before = chunk.text[: chunk.text.rfind("\n", 0, -1) + 1]
-    last = take_apart(line, raw, line_max_bytes)._replace(is_last=True)
+    last = _last_row(line, raw, line_max_bytes)
     return chunk._replace(text=before, lines=chunk.lines[:-1], odd=[*odd, last])
+
+
+def _last_row(line: int, raw: bytes, line_max_bytes: int) -> Row:
+    return take_apart(line, raw.rstrip(END_MARK), line_max_bytes)._replace(raw=raw, is_last=True)
 
 
 def one_row(raw: bytes, line: int) -> Chunk:
@@ -321,18 +237,5 @@ def take_apart(line: int, raw: bytes, line_max_bytes: int) -> Row:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as e:
         return Row(line, raw, None, f"the row is not UTF-8 at byte {e.start}", "INVALID_ENCODING")
-    fields = parse_fields(text)
+    fields = parse_fields(text.lstrip(MARKS))
     return Row(line, raw, None, fields) if isinstance(fields, str) else Row(line, raw, fields)
-
-
-def parse_fields(text: str) -> tuple[str, ...] | str:
-    """The fields of one row, or why it is no row of CSV (RFC 4180: a quote stands around a whole field or doubled)."""
-    if '"' not in text and "\r" not in text and "\n" not in text:
-        return tuple(text.split(","))
-    try:
-        rows = list(csv.reader([text], strict=True))
-    except csv.Error as e:
-        return f"the row is no CSV: {e}"
-    if len(rows) != 1:
-        return "the row is no CSV: a quote stands inside a field without quotes"
-    return tuple(rows[0])

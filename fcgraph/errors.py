@@ -59,6 +59,6 @@ class StorageFull(FcgraphError):
 
 
 class UnsupportedServer(FcgraphError):
-    """PostgreSQL is older than fcgraph needs."""
+    """PostgreSQL is older than fcgraph needs, or its database has an encoding other than UTF8."""
 
     code = "UNSUPPORTED_SERVER"

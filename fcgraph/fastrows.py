@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import compress
 from typing import NamedTuple
 
-from fcgraph.records import COLUMNS, CurrencyRule, instant_text
+from fcgraph.records import COLUMNS, EARLIEST, CurrencyRule, instant_text
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_TIMESTAMP = (
-    "[12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+# After the year; see `_years_from`.
+_IN_YEAR = (
+    "-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
     "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
 )
 _STATUS = "(?:pending|completed|failed)"
@@ -70,13 +71,30 @@ class Parsed(NamedTuple):
 EMPTY = Columns((), (), (), (), (), (), (), ())
 
 
-def _amount_and_currency(currencies: Mapping[str, CurrencyRule]) -> tuple[str, str]:
-    """Patterns for the amount and the currency; the decimals are what every known currency allows."""
-    decimals = min((rule.minor_units for rule in currencies.values()), default=0)
-    fraction = rf"(?:\.[0-9]{{1,{decimals}}})?" if decimals else ""
-    # Without leading zeros: so the text is JSON's as well, and the number of digits tells small amounts.
-    amount = rf"(?:0|[1-9][0-9]{{0,14}}){fraction}"
-    return amount, "(?:" + "|".join(sorted(currencies) or ["(?!)"]) + ")"
+# Without leading zeros: so the text is JSON's as well, and the number of digits tells small amounts.
+_WHOLE = "(?:0|[1-9][0-9]{0,14}+)"
+
+
+def _fraction(decimals: int) -> str:
+    return rf"(?:\.[0-9]{{1,{decimals}}}+)?" if decimals else ""
+
+
+def _by_decimals(currencies: Mapping[str, CurrencyRule]) -> list[tuple[int, str]]:
+    """For each number of decimals that currencies have: it, and a pattern for these currencies. The commonest first."""
+    groups: dict[int, list[str]] = {}
+    for code, rule in sorted(currencies.items()):
+        groups.setdefault(rule.minor_units, []).append(code)
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    return [(decimals, "(?:" + "|".join(codes) + ")") for decimals, codes in ordered] or [(0, "(?!)")]
+
+
+def _years_from(first: int) -> str:
+    """A pattern for the years from `first` on, of four digits."""
+    year = f"{first:04}"
+    later = [
+        f"{year[:n]}[{int(digit) + 1}-9]" + "[0-9]" * (3 - n) for n, digit in enumerate(year) if digit != "9"
+    ]  # the same beginning, then a larger digit, then any
+    return "(?:" + "|".join([*later, year]) + ")"
 
 
 class CsvRows:
@@ -85,10 +103,14 @@ class CsvRows:
     One pattern takes as many rows as it can at once; all their values then come from one split.
     """
 
-    def __init__(self, header: Sequence[str | None], currencies: Mapping[str, CurrencyRule], latest: datetime) -> None:
-        patterns = _patterns(currencies)
-        line = ",".join(_IGNORED if name is None else patterns[name] for name in header)
-        self._run = re.compile(f"(?:{line}\n)++", re.ASCII)
+    def __init__(
+        self,
+        header: Sequence[str | None],
+        currencies: Mapping[str, CurrencyRule],
+        latest: datetime,
+        earliest: datetime = EARLIEST,
+    ) -> None:
+        self._run = re.compile(f"(?:{_csv_line(header, currencies, earliest)}\n)++", re.ASCII)
         self._width = len(header)
         self._is_usual = tuple(header) == COLUMNS
         self._places = [header.index(name) for name in COLUMNS]
@@ -126,10 +148,11 @@ class CsvRows:
 class JsonRows:
     """JSON objects, one a line, with the seven keys in the usual order and nothing else; the amount quoted or not."""
 
-    def __init__(self, currencies: Mapping[str, CurrencyRule], latest: datetime) -> None:
-        values = {name: f'"({pattern})"' for name, pattern in _patterns(currencies).items()}
+    def __init__(self, currencies: Mapping[str, CurrencyRule], latest: datetime, earliest: datetime = EARLIEST) -> None:
+        values = {name: f'"({pattern})"' for name, pattern in _patterns(earliest).items()}
         # The same quote, or none, on both sides: it is the fourth group, the amount itself the fifth.
-        values["amount"] = f'("?)({_patterns(currencies)["amount"]})\\4'
+        values["amount"] = f'("?)({_json_amount(currencies)})\\4'
+        values["currency"] = '"([A-Z]{3})"'  # a known one: the amount looks ahead at it
         line = ", ?".join(f'"{name}": ?{values[name]}' for name in COLUMNS)
         self._line = re.compile(rf"^(?:\{{{line}\}}|(.*))$", re.MULTILINE | re.ASCII)
         self._latest = _to_seconds(latest)
@@ -155,11 +178,30 @@ class JsonRows:
 FastRows = CsvRows | JsonRows
 
 
-def _patterns(currencies: Mapping[str, CurrencyRule]) -> dict[str, str]:
-    """A pattern for the value of each column."""
-    amount, currency = _amount_and_currency(currencies)
-    ids = dict.fromkeys(COLUMNS[:3], _UUID)
-    return ids | {"amount": amount, "currency": currency, "timestamp": _TIMESTAMP, "status": _STATUS}
+def _patterns(earliest: datetime) -> dict[str, str]:
+    """A pattern for the value of each column that does not depend on the currency."""
+    timestamp = _years_from(earliest.year + (earliest != datetime(earliest.year, 1, 1, tzinfo=UTC))) + _IN_YEAR
+    return dict.fromkeys(COLUMNS[:3], _UUID) | {"timestamp": timestamp, "status": _STATUS}
+
+
+def _csv_line(header: Sequence[str | None], currencies: Mapping[str, CurrencyRule], earliest: datetime) -> str:
+    """A pattern for a row. What stands from amount to currency is there once for each number of decimals."""
+    patterns = _patterns(earliest)
+    at = sorted((header.index("amount"), header.index("currency")))
+    spans = []
+    for decimals, codes in _by_decimals(currencies):
+        span = patterns | {"amount": _WHOLE + _fraction(decimals), "currency": codes}
+        spans.append(",".join(_IGNORED if name is None else span[name] for name in header[at[0] : at[1] + 1]))
+    either = spans[0] if len(spans) == 1 else f"(?:{'|'.join(spans)})"
+    before, after = header[: at[0]], header[at[1] + 1 :]
+    around = [[_IGNORED if name is None else patterns[name] for name in names] for names in (before, after)]
+    return ",".join([*around[0], either, *around[1]])
+
+
+def _json_amount(currencies: Mapping[str, CurrencyRule]) -> str:
+    """A pattern for an amount that is followed by a currency with as many decimals."""
+    ways = [rf'{_fraction(decimals)}(?="?, ?"currency": ?"{codes}")' for decimals, codes in _by_decimals(currencies)]
+    return f"{_WHOLE}(?:{'|'.join(ways)})"
 
 
 def _to_seconds(instant: datetime) -> str:

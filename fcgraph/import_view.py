@@ -5,12 +5,14 @@ The import itself is csv_imports'; a worker that takes it over meanwhile is only
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -28,11 +30,17 @@ from fcgraph.settings import Settings
 
 BLOCK_BYTES = 1024 * 1024
 LOOK_SECONDS = 0.5
+STANDARD_INPUT = "-"
+STREAM_NAME = "standard-input.csv"
+_STREAM_FOLDERS = ("/dev/fd", "/proc/self/fd")  # `<(…)` of a shell: the name says nothing
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A finished import. `counts`: read, each outcome, suspicious. `totals`: per currency, as text at its scale."""
+    """A finished import. `counts`: read, each outcome, suspicious. `totals`: per currency, as text at its scale.
+
+    `skipped_lines` are no rows: blank lines, rows of empty values, a repeated header.
+    """
 
     import_id: str
     file_name: str
@@ -42,11 +50,13 @@ class Ended:
     failure: str | None
     counts: dict[str, int]
     totals: list[dict[str, str]]
+    skipped_lines: int
 
     @property
-    def all_taken(self) -> bool:
-        """Whether every row is stored, now or before."""
-        return self.state == "SUCCEEDED" and not self.counts["conflict"]
+    def is_clean(self) -> bool:
+        """Whether this run stored no rejection and no conflict, and what was expected is what was found."""
+        not_stored = self.counts["rejected"] + self.counts["conflict"]
+        return not self.failure and (self.already_imported or not not_stored)
 
     def shown(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -54,24 +64,35 @@ class Ended:
 
 
 def import_file(
-    engine: Engine, settings: Settings, file: Path, console: Console, *, dry_run: bool, mode: str, reimport: bool
+    engine: Engine,
+    settings: Settings,
+    file: Path,
+    console: Console,
+    *,
+    dry_run: bool,
+    mode: str,
+    reimport: bool,
+    expected: csv_imports.Expected | None = None,
 ) -> Ended:
-    """Take the file in and run it here to its end, with a bar. Raises Refused."""
-    if not file.is_file():
-        raise Refused(f"There is no file {file}.")
+    """Take the file in and run it here to its end, with a bar on a terminal. Raises Refused.
+
+    `file` may be `-` for the standard input, or a pipe.
+    """
     files = Files(settings.uploads_dir)
-    size = file.stat().st_size
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        taken = progress.add_task(f"taking in {file.name}", total=size)
+    with (
+        _opened(file) as (stream, name, size),
+        Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress,
+    ):
+        taken = progress.add_task(f"taking in {name}", total=size)
         accepted = csv_imports.accept(
             engine,
             files,
-            _blocks(file, lambda n: progress.advance(taken, n)),
-            file_name=file.name,
+            _blocks(stream, lambda n: progress.advance(taken, n)),
+            file_name=name,
             dry_run=dry_run,
             mode=mode,
-            expected=None,
+            expected=expected,
             reimport=reimport,
             correlation_id=uuid4().hex,
             upload_max_bytes=settings.upload_max_bytes,
@@ -89,14 +110,40 @@ def import_file(
             progress.update(importing, completed=done)
             time.sleep(LOOK_SECONDS)
         progress.update(importing, completed=1.0)
-    return ended(engine, accepted.import_id, already_imported=accepted.already_imported)
+    end = ended(engine, accepted.import_id, already_imported=accepted.already_imported)
+    return _held_against(end, expected) if accepted.already_imported and expected else end
 
 
-def _blocks(file: Path, on_read: Any) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while block := stream.read(BLOCK_BYTES):
-            on_read(len(block))
-            yield block
+def _held_against(done: Ended, expected: csv_imports.Expected) -> Ended:
+    """The earlier import of the same bytes, held against what is expected of them now."""
+    accepted = {total["currency"]: Decimal(total["accepted"]) for total in done.totals}
+    wrong = csv_imports.differences(expected.row_count, expected.totals, done.counts["read"], accepted)
+    return replace(done, failure=csv_imports.mismatch_text(wrong) or done.failure)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[tuple[BinaryIO, str, int | None]]:
+    """The file's stream, name and size; the size of a pipe is not known. Raises Refused."""
+    if str(file) == STANDARD_INPUT:
+        yield sys.stdin.buffer, STREAM_NAME, None
+        return
+    if file.is_dir():
+        raise Refused(f"{file} is a folder; name the files in it, such as {file / '*.csv'}.")
+    try:
+        stream = file.open("rb")
+    except FileNotFoundError:
+        raise Refused(f"There is no file {file}.") from None
+    except OSError as e:
+        raise Refused(f"The file {file} cannot be read: {e.strerror}.") from e
+    with stream:
+        name = STREAM_NAME if str(file.parent) in _STREAM_FOLDERS else file.name
+        yield stream, name, file.stat().st_size if file.is_file() else None
+
+
+def _blocks(stream: BinaryIO, on_read: Callable[[int], None]) -> Iterator[bytes]:
+    while block := stream.read(BLOCK_BYTES):
+        on_read(len(block))
+        yield block
 
 
 def _progress(engine: Engine, import_id: UUID) -> float | None:
@@ -119,7 +166,7 @@ def ended(engine: Engine, import_id: UUID, *, already_imported: bool) -> Ended:
     )
     with db.read(engine, snapshot=True) as connection:
         row = connection.execute(
-            sa.select(Import.file_name, Import.dry_run, Import.state, Import.failure).where(
+            sa.select(Import.file_name, Import.dry_run, Import.state, Import.failure, Import.skipped_lines).where(
                 Import.import_id == import_id
             )
         ).one()
@@ -133,6 +180,7 @@ def ended(engine: Engine, import_id: UUID, *, already_imported: bool) -> Ended:
         state=row.state,
         failure=row.failure,
         counts=dict(counted._mapping),
+        skipped_lines=row.skipped_lines,
         totals=[
             {
                 "currency": s.currency,
@@ -152,7 +200,10 @@ def at_scale(amount: Decimal, minor_units: int | None) -> str:
 def show(console: Console, done: Ended, api_url: str | None) -> None:
     """Print the summary."""
     if done.already_imported:
-        console.print("These bytes were imported before; this is that import. --reimport runs them again.")
+        console.print(
+            "Already imported: this is the earlier import of the same bytes. --reimport runs them again.",
+            soft_wrap=True,
+        )
     if done.dry_run:
         console.print("A dry run: the verdicts are the real ones, no payment was written.")
     console.print(f"{escape(done.file_name)}: [bold]{done.state}[/]", soft_wrap=True)
@@ -163,7 +214,13 @@ def show(console: Console, done: Ended, api_url: str | None) -> None:
     console.print(table)
     for total in done.totals:
         console.print(
-            f"{total['currency']}: {total['accepted']} in rows that passed, {total['rejected']} in rejected ones"
+            f"{total['currency']}: {total['accepted']} in rows that passed,"
+            f" {total['rejected']} in rows rejected or in conflict",
+            soft_wrap=True,
+        )
+    if done.skipped_lines:
+        console.print(
+            f"{done.skipped_lines:,} lines skipped: blank, without any value, or the header again", soft_wrap=True
         )
     if done.failure:
         console.print(done.failure, style="red", markup=False, soft_wrap=True)

@@ -1,6 +1,6 @@
 """The tables. The migrations build them; `alembic check` proves that both say the same.
 
-Triggers and NOT ENFORCED foreign keys cannot be said here; they are in migrations/versions/0001.
+Triggers and NOT ENFORCED foreign keys cannot be said here; they are in migrations/versions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, Numeric, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, Integer, Numeric, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -69,8 +69,52 @@ class User(Base):
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
+    # What a search is compared with: the name without case and without differences that cannot be seen.
+    search_name: Mapped[str | None] = mapped_column(Text, Computed("search_form(name)", persisted=True))
 
-    __table_args__ = (Index("ix_users_name", "name", "user_id"),)
+    # A page of users is sorted by the beginning of the name: whole names do not fit into an index (queries/users.py).
+    __table_args__ = (Index("ix_users_name", sa.text("left(name, 200)"), "user_id"),)
+
+
+class UserBatch(Base):
+    """What one import of users changed. Its watermark is of the same order of commits as those of intake batches."""
+
+    __tablename__ = "user_batches"
+
+    user_batch_id: Mapped[int] = mapped_column(BigInteger, sa.Identity(always=True), primary_key=True)
+    watermark: Mapped[int | None] = mapped_column(BigInteger)
+    read_count: Mapped[int] = mapped_column(BigInteger)
+    inserted_count: Mapped[int] = mapped_column(BigInteger)
+    renamed_count: Mapped[int] = mapped_column(BigInteger)
+    unchanged_count: Mapped[int] = mapped_column(BigInteger)
+    rejected_count: Mapped[int] = mapped_column(BigInteger)
+    changed_by: Mapped[str] = mapped_column(Text)
+    correlation_id: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
+
+    __table_args__ = (
+        sa.UniqueConstraint("watermark"),
+        CheckConstraint(
+            "read_count = inserted_count + renamed_count + unchanged_count + rejected_count", name="counts_add_up"
+        ),
+    )
+
+
+class UserRevision(Base):
+    """A rename. Never changed or deleted (trigger). Revision 1 is the first name and has no row here."""
+
+    __tablename__ = "user_revisions"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.user_id"), primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name_before: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    user_batch_id: Mapped[int] = mapped_column(ForeignKey("user_batches.user_batch_id"))
+
+    __table_args__ = (
+        CheckConstraint("revision >= 2", name="revision"),
+        Index("ix_user_revisions_user_batch_id", "user_batch_id"),
+    )
 
 
 class Currency(Base):
@@ -115,6 +159,23 @@ class KafkaPosition(Base):
     next_offset: Mapped[int] = mapped_column(BigInteger)
 
 
+class KafkaGap(Base):
+    """Offsets of a partition that were deleted before they were read. Written once, never changed (trigger)."""
+
+    __tablename__ = "kafka_gaps"
+
+    topic_ref: Mapped[int] = mapped_column(ForeignKey("kafka_topics.topic_ref"), primary_key=True)
+    partition: Mapped[int] = mapped_column(Integer, primary_key=True)
+    first_offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    last_offset: Mapped[int] = mapped_column(BigInteger)
+    noticed_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
+
+    __table_args__ = (
+        CheckConstraint("first_offset <= last_offset", name="offsets"),
+        Index("ix_kafka_gaps_noticed_at", "noticed_at"),
+    )
+
+
 class Import(OutcomeCounts, Base):
     """One CSV file's way through. The row is the truth about the import; a job only carries its id."""
 
@@ -136,6 +197,7 @@ class Import(OutcomeCounts, Base):
     done_chunks: Mapped[int] = mapped_column(Integer, server_default="0")
     done_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
     done_lines: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    skipped_lines: Mapped[int] = mapped_column(BigInteger, server_default="0")
     failure: Mapped[str | None] = mapped_column(Text)
     correlation_id: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
@@ -151,6 +213,7 @@ class Import(OutcomeCounts, Base):
             name="state",
         ),
         CheckConstraint("(state IN ('QUEUED', 'RUNNING')) = (finished_at IS NULL)", name="finished"),
+        CheckConstraint("skipped_lines >= 0", name="skipped_lines"),
         Index("ix_imports_sha256", "sha256"),
         Index("ix_imports_unfinished", "import_id", postgresql_where=sa.text("finished_at IS NULL")),
     )
@@ -263,7 +326,8 @@ class Transaction(Base):
 class PaymentRevision(Base):
     """A change of a stored payment: what it became, what it was (`previous`), and where the change came from.
 
-    Revision 1 is the payment as first stored and has no row here.
+    Revision 1 is the payment as first stored and has no row here. Rows are only added, and no payment changes without
+    one (triggers). `note` and `decided_by` are a person's; a status that went on by itself has none.
     """
 
     __tablename__ = "payment_revisions"
@@ -271,11 +335,12 @@ class PaymentRevision(Base):
     transaction_id: Mapped[UUID] = mapped_column(ForeignKey("transactions.transaction_id"), primary_key=True)
     revision: Mapped[int] = mapped_column(Integer, primary_key=True)
     status: Mapped[str] = mapped_column(Text)
-    previous: Mapped[dict[str, str]] = mapped_column(JSONB)
+    previous: Mapped[dict[str, Any]] = mapped_column(JSONB)
     batch_id: Mapped[int] = mapped_column(ForeignKey("intake_batches.batch_id"))
     source_position: Mapped[int] = mapped_column(BigInteger)
     source_partition: Mapped[int | None] = mapped_column(Integer)
     note: Mapped[str | None] = mapped_column(Text)
+    decided_by: Mapped[str | None] = mapped_column(Text)
     recorded_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
 
     __table_args__ = (
@@ -286,7 +351,11 @@ class PaymentRevision(Base):
 
 
 class IntakeRecord(Base):
-    """A CSV line or Kafka message that was rejected or is in conflict, kept with its raw bytes; unique by origin."""
+    """A CSV line or Kafka message that was rejected or is in conflict, kept with its raw bytes; unique by origin.
+
+    Never deleted, and an end is never undone (triggers). `resolution` says how it ended; a SUPERSEDED record names the
+    row that came in its place by import and line.
+    """
 
     __tablename__ = "intake_records"
 
@@ -305,11 +374,20 @@ class IntakeRecord(Base):
     resolved_at: Mapped[datetime | None] = mapped_column(Instant)
     resolution: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)
+    resolved_by: Mapped[str | None] = mapped_column(Text)
+    superseded_import_id: Mapped[UUID | None] = mapped_column(ForeignKey("imports.import_id"))
+    superseded_position: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
         CheckConstraint("outcome IN ('REJECTED', 'CONFLICT')", name="outcome"),
         CheckConstraint("kind IN ('CSV', 'KAFKA', 'SEED')", name="kind"),
         CheckConstraint("(resolved_at IS NULL) = (resolution IS NULL)", name="resolved"),
+        CheckConstraint(
+            "(superseded_import_id IS NULL) = (superseded_position IS NULL)"
+            " AND (superseded_import_id IS NULL) = (resolution IS DISTINCT FROM 'SUPERSEDED')",
+            name="superseded",
+        ),
+        Index("ix_intake_records_open", "record_id", postgresql_where=sa.text("resolved_at IS NULL")),
         Index("uq_intake_records_csv", "import_id", "position", unique=True, postgresql_where=sa.text("kind = 'CSV'")),
         Index(
             "uq_intake_records_kafka",
@@ -367,3 +445,16 @@ class JobRun(Base):
         CheckConstraint("state IN ('RUNNING', 'SUCCEEDED', 'FAILED')", name="state"),
         Index("ix_job_runs_job", "job", sa.desc("started_at")),
     )
+
+
+class ProcessHeartbeat(Base):
+    """When a running process last made progress; `instance` tells processes of one kind apart."""
+
+    __tablename__ = "process_heartbeats"
+
+    process: Mapped[str] = mapped_column(Text, primary_key=True)
+    instance: Mapped[str] = mapped_column(Text, primary_key=True)
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
+    progress_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import redis
 from redis import Redis
@@ -40,6 +40,19 @@ RESULT_KEPT_SECONDS = 500  # the truth about a job is a row; what Redis remember
 FAILURE_KEPT_SECONDS = 24 * 3600
 NO_TIME_LIMIT = -1  # an import takes as long as its file; a dead worker is noticed by its heartbeat, not by a limit
 TRIES_MAX = 5
+WRITE_CHECK_KEPT_MS = 1000
+
+REFUSALS: tuple[tuple[type[redis.ResponseError], str], ...] = (
+    (redis.exceptions.ReadOnlyError, "it is a read-only replica"),
+    (redis.exceptions.OutOfMemoryError, "its memory is full (maxmemory)"),
+    (redis.exceptions.NoPermissionError, "the user of REDIS_URL may not write"),
+)
+REFUSAL_CODES = {  # what redis-py has no class for
+    "MISCONF": "it cannot save to its disk",
+    "NOREPLICAS": "it has too few replicas",
+    "MASTERDOWN": "it is a replica that has lost its primary",
+    "CLUSTERDOWN": "its cluster is down",
+}
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,31 @@ def waiting(redis_url: str) -> int:
     """How many jobs wait for a worker. Raises Unavailable."""
     with answering():
         return int(Queue(QUEUE, connection=connect(redis_url)).count)
+
+
+def why_no_writes(redis_url: str) -> str | None:
+    """Try a write that expires at once; None when Redis takes it, else why it refuses. Raises Unavailable.
+
+    A Redis that answers a PING may still refuse every write, and then nothing can be enqueued.
+    """
+    key = f"fcgraph:write-check:{uuid4().hex}"
+    with answering():
+        try:
+            connect(redis_url).set(key, b"", px=WRITE_CHECK_KEPT_MS)
+        except redis.AuthenticationError:
+            return "refuses the credentials of REDIS_URL"
+        except redis.ResponseError as e:
+            return refusal(e)
+    return None
+
+
+def refusal(error: redis.ResponseError) -> str:
+    """Why Redis refused a write, in words; never Redis's own, which may repeat what was sent."""
+    for kind, reason in REFUSALS:
+        if isinstance(error, kind):
+            return f"refuses writes: {reason}"
+    code = str(error).partition(" ")[0]
+    return f"refuses writes: {REFUSAL_CODES.get(code, type(error).__name__)}"
 
 
 def ping(redis_url: str) -> None:

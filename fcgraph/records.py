@@ -6,20 +6,24 @@ Pure: no I/O, no clock, no settings. Both doors use these rules; `fastrows` acce
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Container, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from fcgraph.rules import amounts, envelopes, timestamps, words
+from fcgraph.rules.timestamps import instant_text as instant_text
+from fcgraph.rules.words import STATUSES as STATUSES
+from fcgraph.rules.words import is_uuid as is_uuid
+
 COLUMNS = ("transaction_id", "sender_id", "receiver_id", "amount", "currency", "timestamp", "status")
-STATUSES = ("pending", "completed", "failed")
 CONTENT = ("sender_id", "receiver_id", "amount", "currency", "timestamp")
 
-INTEGER_DIGITS_MAX = 15
-DECIMALS_MAX = 4  # the scale of the column NUMERIC(20,4)
+BLANKS = " \t\r\n\v\f"  # trimmed from both ends of every value
+NO_VALUE = "\\N"  # how PostgreSQL and MySQL write a missing value
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 VALUE_SHOWN_MAX_CHARS = 200
 
 
@@ -80,26 +84,12 @@ class CurrencyRule(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """What rows are held against: known currencies, known users (canonical text), the latest timestamp accepted."""
+    """What rows are held against: known currencies, known users (canonical text), the timestamps accepted."""
 
     currencies: Mapping[str, CurrencyRule]
     users: Container[str]
     latest: datetime
-
-
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-_AMOUNT = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")
-# RFC 3339 section 5.6: full-date ("T" / "t" / space) full-time; here the offset is optional, to tell its lack.
-_TIMESTAMP = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?"
-    r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
-)
-_CURRENCY = re.compile(r"[A-Z]{3}")
-
-
-def is_uuid(text: str) -> bool:
-    """Whether the text is a UUID as the rules take it: canonical, lower or upper case."""
-    return _UUID.fullmatch(text) is not None
+    earliest: datetime = EARLIEST
 
 
 class _Problems(list[Problem]):
@@ -119,19 +109,20 @@ def _check(row: Mapping[str, str | None], reference: Reference, problems: _Probl
     present: dict[str, str] = {}
     for column in COLUMNS:
         value = row.get(column)
-        if value is None or not value.strip():
+        text = "" if value is None else value.strip()
+        if value is None or not text or text == NO_VALUE:
             if not any(p.column == column for p in problems):
                 problems.found(column, "MISSING_VALUE", f"{column} is missing", value)
         elif "\0" in value:
             problems.found(column, "INVALID_ENCODING", f"{column} has a NUL character", value)
         else:
-            present[column] = value
+            present[column] = value if text == value else value.strip(BLANKS)
     transaction_id = _uuid("transaction_id", present, problems)
     sender = _user("sender_id", "UNKNOWN_SENDER", present, reference, problems)
     receiver = _user("receiver_id", "UNKNOWN_RECEIVER", present, reference, problems)
     currency = _currency(present, reference, problems)
     amount = _amount(present, reference.currencies.get(currency or ""), problems)
-    timestamp = _timestamp(present, reference.latest, problems)
+    timestamp = _timestamp(present, reference, problems)
     status = _status(present, problems)
     if not problems and transaction_id and sender and receiver and amount and currency and timestamp and status:
         return PaymentRecord(transaction_id, sender, receiver, amount, currency, timestamp, status)
@@ -143,10 +134,8 @@ def _uuid(column: str, present: Mapping[str, str], problems: _Problems) -> str |
     value = present.get(column)
     if value is None:
         return None
-    if not _UUID.fullmatch(value):
-        problems.found(
-            column, "INVALID_UUID", f"{column} is not a UUID like 00000000-0000-0000-0000-000000000001", value
-        )
+    if not is_uuid(value):
+        problems.found(column, "INVALID_UUID", f"{column} {words.why_not_uuid(value)}", value)
         return None
     return value.lower()
 
@@ -154,7 +143,7 @@ def _uuid(column: str, present: Mapping[str, str], problems: _Problems) -> str |
 def _user(column: str, code: str, present: Mapping[str, str], reference: Reference, problems: _Problems) -> str | None:
     user = _uuid(column, present, problems)
     if user is not None and user not in reference.users:
-        problems.found(column, code, f"{column} is no known user", user)
+        problems.found(column, code, f"{column} does not match a known user", user)
     return user
 
 
@@ -162,13 +151,11 @@ def _currency(present: Mapping[str, str], reference: Reference, problems: _Probl
     value = present.get("currency")
     if value is None:
         return None
-    # upper() alone would turn other scripts into ASCII letters (the long s becomes S).
-    code = value.strip().upper() if value.isascii() else ""
-    if not _CURRENCY.fullmatch(code):
-        problems.found("currency", "INVALID_CURRENCY", "currency is not three letters A-Z", value)
-        return None
-    if code not in reference.currencies:
-        problems.found("currency", "UNKNOWN_CURRENCY", f"currency {code} is not known here", value)
+    code = words.currency_code(value)
+    if code is None:
+        problems.found("currency", "INVALID_CURRENCY", f"currency {words.why_not_currency(value)}", value)
+    elif code not in reference.currencies:
+        problems.found("currency", "UNKNOWN_CURRENCY", f"currency {code} does not match a known currency", value)
     return code
 
 
@@ -176,72 +163,29 @@ def _amount(present: Mapping[str, str], rule: CurrencyRule | None, problems: _Pr
     value = present.get("amount")
     if value is None:
         return None
-    match = _AMOUNT.fullmatch(value)
-    if match is None:
-        problems.found("amount", "INVALID_AMOUNT", "amount is not a plain decimal number such as 250.00", value)
-        return None
-    sign, whole, decimals = match.group(1), match.group(2).lstrip("0") or "0", match.group(3) or ""
-    if len(whole) > INTEGER_DIGITS_MAX:
-        problems.found("amount", "AMOUNT_TOO_LARGE", f"amount has more than {INTEGER_DIGITS_MAX} integer digits", value)
-        return None
-    allowed = DECIMALS_MAX if rule is None else rule.minor_units
-    if len(decimals) > allowed:
-        problems.found("amount", "TOO_MANY_DECIMALS", f"amount has more than {allowed} decimals", value)
-    negative = sign == "-" and bool((whole + decimals).strip("0"))
-    if negative:
-        problems.found("amount", "NEGATIVE_AMOUNT", "amount is below zero", value)
-    return ("-" if negative else "") + whole + (f".{decimals}" if decimals else "")
+    amount, violations = amounts.read(value, amounts.DECIMALS_MAX if rule is None else rule.minor_units)
+    for violation in violations:
+        problems.found("amount", violation.code, f"amount {violation.message}", value)
+    return amount
 
 
-def _timestamp(present: Mapping[str, str], latest: datetime, problems: _Problems) -> str | None:
+def _timestamp(present: Mapping[str, str], reference: Reference, problems: _Problems) -> str | None:
     value = present.get("timestamp")
     if value is None:
         return None
-    match = _TIMESTAMP.fullmatch(value)
-    instant = None if match is None else _instant(match)
-    if match is None or instant is None:
-        message = "timestamp is not an RFC 3339 date-time such as 2025-05-01T12:00:00Z"
-        problems.found("timestamp", "INVALID_TIMESTAMP", message, value)
-        return None
-    if match[4] is None and match[5] is None:
-        problems.found("timestamp", "TIMESTAMP_WITHOUT_OFFSET", "timestamp has no offset such as Z or +08:00", value)
-        return None
-    if instant > latest:
-        problems.found("timestamp", "TIMESTAMP_IN_FUTURE", "timestamp is too far in the future", value)
-    return instant_text(instant)
-
-
-def _instant(match: re.Match[str]) -> datetime | None:
-    """The instant in UTC; None when there is no such moment. Finer than microseconds is cut off, never rounded up."""
-    day, time, fraction, _, sign, hours, minutes = match.groups()
-    try:
-        naive = datetime.fromisoformat(f"{day}T{time}").replace(
-            microsecond=int(fraction[:6].ljust(6, "0")) if fraction else 0, tzinfo=UTC
-        )
-        if sign is None:
-            return naive
-        if int(hours) > 23 or int(minutes) > 59:
-            return None
-        offset = timedelta(hours=int(hours), minutes=int(minutes))
-        return naive - offset if sign == "+" else naive + offset
-    except (ValueError, OverflowError):
-        return None
-
-
-def instant_text(instant: datetime) -> str:
-    """The canonical text of an instant: UTC, `Z`, microseconds without trailing zeros and only where there are any."""
-    text = (instant if instant.tzinfo is UTC else instant.astimezone(UTC)).isoformat().removesuffix("+00:00")
-    return (text.rstrip("0") if instant.microsecond else text) + "Z"
+    timestamp, violations = timestamps.read(value, reference.earliest, reference.latest)
+    for violation in violations:
+        problems.found("timestamp", violation.code, f"timestamp {violation.message}", value)
+    return timestamp
 
 
 def _status(present: Mapping[str, str], problems: _Problems) -> str | None:
     value = present.get("status")
     if value is None:
         return None
-    status = value.strip().lower() if value.isascii() else ""
-    if status not in STATUSES:
-        problems.found("status", "INVALID_STATUS", "status is none of pending, completed, failed", value)
-        return None
+    status = words.status(value)
+    if status is None:
+        problems.found("status", "INVALID_STATUS", f"status {words.why_not_status(value)}", value)
     return status
 
 
@@ -301,7 +245,10 @@ _INVALID_CODE = {
 def read_message(value: bytes | None) -> dict[str, Any] | Rejection:
     """The JSON object in a Kafka value, numbers as exact text; a Rejection when there is none."""
     if value is None:
-        return reject("INVALID_JSON", "the message has no value")
+        return reject("INVALID_JSON", envelopes.TOMBSTONE)
+    framed = envelopes.framed(value)
+    if framed is not None:
+        return reject("UNSUPPORTED_ENVELOPE", framed)
     try:
         text = value.decode("utf-8-sig")
     except UnicodeDecodeError as e:
@@ -318,7 +265,8 @@ def read_message(value: bytes | None) -> dict[str, Any] | Rejection:
         return reject("INVALID_JSON", "the message is no JSON object: nested too deeply")
     if not isinstance(found, dict):
         return reject("INVALID_JSON", "the message is JSON, but no object")
-    return found
+    wrapped = envelopes.wrapped(found)
+    return found if wrapped is None else reject("UNSUPPORTED_ENVELOPE", wrapped)
 
 
 def check_message(found: Mapping[str, Any] | Rejection, reference: Reference) -> PaymentRecord | Rejection:
@@ -335,7 +283,7 @@ def check_message(found: Mapping[str, Any] | Rejection, reference: Reference) ->
             kind = (
                 "number" if isinstance(value, _Number) else {bool: "boolean", list: "array"}.get(type(value), "object")
             )
-            problems.found(column, _INVALID_CODE[column], f"{column} is a JSON {kind}", _shown(value))
+            problems.found(column, _INVALID_CODE[column], f"{column} is a JSON {kind}; send a string", _shown(value))
     return _check(row, reference, problems)
 
 

@@ -1,12 +1,13 @@
 """A report as a person reads it in a terminal: its first lines, a chart of the days, and the totals beside the prompt.
 
-Only what is in the file and its row is shown; nothing is asked from the database. It fits 80 columns.
+Only what is in the file and its row is shown; nothing is asked from the database. Where the terminal is too narrow, ids
+are folded and columns and bars left out; no amount, count, day or id is ever cut.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import chain, islice
@@ -24,8 +25,13 @@ from fcgraph.reports import ReportLine, parse_period, read_lines
 LINES_SHOWN_MAX = 15
 BAR_CELLS_MIN, BAR_CELLS_MAX = 8, 40
 DAY_CELLS = len(" 01 Thu ")
+SIDE_BY_SIDE = ("sent", "payments", "received", "payments")
+STACKED = ("", "amount", "payments")
 GAP_CELLS = 2  # before an amount and before its bar
 UNBOUNDED = 1000  # cells, to ask how wide a table would like to be
+ID_CELLS = len("00000000-0000-0000-0000-000000000000")
+# How the lines are laid out, the best first: cells of an id, and whether there are counts.
+LINE_LAYOUTS = ((ID_CELLS, True), (18, True), (12, True), (ID_CELLS, False), (18, False), (12, False))
 
 Days = dict[date, Decimal]  # what all users together sent on a day, in one currency
 
@@ -66,45 +72,80 @@ def show(console: Console, report: ShownReport, file: BinaryIO, *, lines_shown_m
         days[line.currency][line.day] += line.totals.total_sent
 
     state = "whole month" if report.is_final_period else "the month is still running"
-    console.print(f"[bold]{report.period}[/bold] version {report.version}, {state}: {report.file_name}")
+    console.print(
+        f"[bold]{report.period}[/bold] version {report.version}, {state}: {report.file_name}", highlight=False
+    )
     console.print(
         f"{', '.join(report.statuses)} payments, days in {report.time_zone}, watermark {report.watermark},"
-        f" {'balanced' if report.balanced else '[bold red]NOT BALANCED[/bold red]'}"
+        f" {'balanced' if report.balanced else '[bold red]NOT BALANCED[/bold red]'}",
+        highlight=False,
     )
-    console.print(f"sha256 {report.sha256}", soft_wrap=True)
+    console.print(f"sha256 {report.sha256}", soft_wrap=True, highlight=False)
     if first:
-        table = _lines(first, report.row_count, str)
-        if console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum > console.width:
-            table = _lines(first, report.row_count, _short)
-        console.print(table)
+        _print(console, _line_tables(first, report.row_count))
     for chart in _charts(report.period, days, console.width):
-        console.print(chart)
-    console.print(_totals(report))
+        _print(console, chart)
+    _print(console, [_totals(report.totals, SIDE_BY_SIDE), _totals(report.totals, STACKED)])
 
 
-def _lines(first: list[ReportLine], row_count: int, written: Callable[[UUID], str]) -> Table:
+def _print(console: Console, tables: Iterable[Table]) -> None:
+    """Print the first that fits; when none does, the last as wide as it is: the terminal breaks its lines."""
+    table, cells = None, 0
+    for table in tables:
+        cells = console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum
+        if cells <= console.width:
+            console.print(table)
+            return
+    if table is not None:
+        width, console.width = console.width, cells
+        console.print(table, crop=False)
+        console.width = width
+
+
+def _line_tables(first: list[ReportLine], row_count: int) -> Iterator[Table]:
+    """The lines in every layout, the best first."""
     title = f"The first {len(first)} of {row_count:,} lines" if row_count > len(first) else "Lines"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    for name in ("user", "day", "currency"):
+    for id_cells, has_counts in LINE_LAYOUTS:
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+        for name in ("user", "day", "currency"):
+            table.add_column(name, no_wrap=True)
+        for name in ("sent", "#", "received", "#") if has_counts else ("sent", "received"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for line in first:
+            totals = line.totals
+            sent, received = _money(totals.total_sent), _money(totals.total_received)
+            counts = (f"{totals.sent_count:,}", f"{totals.received_count:,}")
+            numbers = (sent, counts[0], received, counts[1]) if has_counts else (sent, received)
+            table.add_row(_folded(line.user_id, id_cells), line.day.isoformat(), line.currency, *numbers)
+        yield table
+    yield _stacked_lines(title, first)
+
+
+def _stacked_lines(title: str, first: list[ReportLine]) -> Table:
+    """Sent and received below each other, for long amounts."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+    for name in ("user", "day", "currency", ""):
         table.add_column(name, no_wrap=True)
-    for name in ("sent", "#", "received", "#"):
+    for name in ("amount", "#"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in first:
         totals = line.totals
         table.add_row(
-            written(line.user_id),
+            _folded(line.user_id, ID_CELLS // 2),
             line.day.isoformat(),
             line.currency,
-            _money(totals.total_sent),
-            f"{totals.sent_count:,}",
-            _money(totals.total_received),
-            f"{totals.received_count:,}",
+            "sent\nreceived",
+            f"{_money(totals.total_sent)}\n{_money(totals.total_received)}",
+            f"{totals.sent_count:,}\n{totals.received_count:,}",
         )
     return table
 
 
-def _charts(period: str, days: dict[str, Days], width: int) -> Iterator[Table]:
-    """Every day of the month with its amounts and bars: as many currencies side by side as the width has room for."""
+def _charts(period: str, days: dict[str, Days], width: int) -> Iterator[list[Table]]:
+    """Every day of the month with its amounts and bars: as many currencies side by side as the width has room for.
+
+    Each in two layouts, the second without bars.
+    """
     amount_cells = {currency: len(_money(sum(found.values(), Decimal(0)))) for currency, found in days.items()}
     left = sorted(days)
     while left:
@@ -113,7 +154,8 @@ def _charts(period: str, days: dict[str, Days], width: int) -> Iterator[Table]:
             count += 1
         beside, left = left[:count], left[count:]
         bar_cells = min(max(_bar_cells(beside, amount_cells, width), BAR_CELLS_MIN), BAR_CELLS_MAX)
-        yield _chart(period, {currency: days[currency] for currency in beside}, bar_cells)
+        shown = {currency: days[currency] for currency in beside}
+        yield [_chart(period, shown, bar_cells), _chart(period, shown, 0)]
 
 
 def _bar_cells(currencies: Sequence[str], amount_cells: dict[str, int], width: int) -> int:
@@ -128,7 +170,8 @@ def _chart(period: str, days: dict[str, Days], bar_cells: int) -> Table:
     for currency, found in days.items():
         total = _money(sum(found.values(), Decimal(0)))
         table.add_column(currency, total, justify="right", no_wrap=True, style="bold", footer_style="bold")
-        table.add_column("", no_wrap=True)
+        if bar_cells:
+            table.add_column("", no_wrap=True, min_width=bar_cells)
     month = parse_period(period)
     for n in range((month.last_day - month.first_day).days + 1):
         at = month.first_day + timedelta(days=n)
@@ -141,34 +184,37 @@ def _chart(period: str, days: dict[str, Days], bar_cells: int) -> Table:
 
 def _day(amount: Decimal, most: Decimal, bar_cells: int) -> list[Text | Bar]:
     """The amount and its bar, whose length (not an amount) is its share of the biggest; something is never nothing."""
+    written = Text(_money(amount)) if amount else Text("-", style="dim")
+    if not bar_cells:
+        return [written]
     if not amount:
-        return [Text("-", style="dim"), Text("")]
+        return [written, Text("")]
     share = max(float(amount / most), 1 / (8 * bar_cells - 1))  # the smallest bar is an eighth of a cell
-    return [Text(_money(amount)), Bar(1.0, 0.0, share, width=bar_cells, color="cyan")]
+    return [written, Bar(1.0, 0.0, share, width=bar_cells, color="cyan")]
 
 
-def _totals(report: ShownReport) -> Table:
+def _totals(totals: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:
     table = Table(title="Totals", title_justify="left")
-    table.add_column("currency")
-    for name in ("sent", "payments", "received", "payments"):
+    table.add_column("currency", no_wrap=True)
+    for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    for total in report.totals:
-        table.add_row(
-            total["currency"],
-            _money(Decimal(total["total_sent"])),
-            f"{total['sent_count']:,}",
-            _money(Decimal(total["total_received"])),
-            f"{total['received_count']:,}",
-        )
-    if not report.totals:
-        table.add_row("none", "", "", "", "")
+    for total in totals:
+        sent = [_money(Decimal(total["total_sent"])), f"{total['sent_count']:,}"]
+        received = [_money(Decimal(total["total_received"])), f"{total['received_count']:,}"]
+        if columns == SIDE_BY_SIDE:
+            table.add_row(total["currency"], *sent, *received)
+        else:
+            table.add_row(total["currency"], "sent", *sent)
+            table.add_row("", "received", *received)
+    if not totals:
+        table.add_row("none", *[""] * len(columns))
     return table
 
 
-def _short(user_id: UUID) -> str:
-    """Enough of an id to know it again where the whole has no room."""
+def _folded(user_id: UUID, cells: int) -> str:
+    """The id in pieces of so many cells, one below the other."""
     text = str(user_id)
-    return f"{text[:8]}…{text[-4:]}"
+    return "\n".join(text[n : n + cells] for n in range(0, len(text), cells))
 
 
 def _money(amount: Decimal) -> str:

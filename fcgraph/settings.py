@@ -6,6 +6,7 @@ Each setting is read from `NAME`, or from the file that `NAME_FILE` names (for m
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,11 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from fcgraph import joined, zone_names
 from fcgraph.errors import SettingsError
+
+# As browsers send it: the host in ASCII, an IPv6 address in brackets.
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class EnvironmentOrFile(EnvSettingsSource):
@@ -54,6 +59,7 @@ class Settings(BaseSettings):
     # how numbers are told
     report_timezone: str = "UTC"
     timestamp_ahead_max_seconds: int = Field(24 * 3600, ge=0)
+    timestamp_year_min: int = Field(1900, ge=1000, le=9999)  # in UTC; earlier dates usually stand for a missing value
 
     # logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -62,9 +68,11 @@ class Settings(BaseSettings):
     # the API
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
+    cors_allowed_origins: str = ""  # such as https://app.example.com, separated by commas; empty: none
     page_default: int = Field(25, ge=1)
     page_max: int = Field(100, ge=1)
     list_argument_max: int = Field(100, ge=1)
+    search_max_chars: int = Field(4000, ge=1)
     range_max_days: int = Field(366, ge=1)
     totals_rows_max: int = Field(10_000, ge=1)
     body_max_bytes: int = Field(256 * 1024, ge=1)
@@ -79,12 +87,12 @@ class Settings(BaseSettings):
     query_nodes_max: int = Field(10_000, ge=1)
     operation_timeout_seconds: float = Field(10, gt=0)
     read_statement_timeout_seconds: float = Field(5, gt=0)
-    read_pool_max: int = Field(8, ge=1)
+    read_pool_max: int = Field(16, ge=2)  # connections of one API process: half for each of its two event loops
     read_pool_wait_seconds: float = Field(2, gt=0)
     slow_statement_seconds: float = Field(0.015, gt=0)  # what takes longer is run by turns
     slow_answer_seconds: float = Field(0.1, gt=0)  # the same for what Strawberry answers, its own time included
     slow_statements_max: int = Field(1, ge=1)  # at a time; the others of this kind wait, quick ones do not
-    write_threads_max: int = Field(4, ge=1)
+    write_threads_max: int = Field(4, ge=1)  # each has a connection of its own, on top of READ_POOL_MAX
     documents_cached_max: int = Field(500, ge=1)
     subscriptions_max: int = Field(10, ge=1)
     subscription_poll_seconds: float = Field(0.5, gt=0)
@@ -94,6 +102,8 @@ class Settings(BaseSettings):
     upload_max_bytes: int = Field(1024**3, ge=1)
     csv_line_max_bytes: int = Field(64 * 1024, ge=256)
     csv_chunk_bytes: int = Field(2 * 1024 * 1024, ge=1024)
+    user_name_max_chars: int = Field(4000, ge=1)
+    users_problems_max: int = Field(1000, ge=0)  # shown of one import of users; all rejected rows are counted
     import_lease_seconds: float = Field(15, gt=0)
     import_resume_seconds: float = Field(10, gt=0)
 
@@ -127,6 +137,8 @@ class Settings(BaseSettings):
     kafka_delivery_timeout_seconds: float = Field(30, gt=0)
     kafka_topic_check_seconds: float = Field(1, gt=0)
     waiting_retry_seconds: float = Field(2, gt=0)
+    heartbeat_seconds: float = Field(5, gt=0)  # between two notes of a process that it makes progress
+    stalled_seconds: float = Field(20, gt=0)  # a process without progress for so long is stalled
 
     # one machine without Docker: what `up` starts. Port 0: any free one
     kafka_embedded: Literal["auto", "apache", "in-process"] = "auto"
@@ -143,8 +155,21 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as e:
-            raise ValueError("is no IANA time zone name such as UTC or Asia/Manila") from e
+            meant = zone_names.meant_by(value)
+            offered = f"; perhaps {' or '.join(meant)} is meant" if meant else ""
+            raise ValueError(f"is no IANA time zone name such as UTC or Asia/Manila{offered}") from e
         return value
+
+    @field_validator("cors_allowed_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        origins = [origin.strip().lower() for origin in value.split(",") if origin.strip()]
+        if "*" in origins and len(origins) > 1:
+            raise ValueError("has * beside other origins")
+        for origin in origins:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError("is no list of origins such as https://app.example.com (scheme, host, port; no path)")
+        return ",".join(origins)
 
     @field_validator("database_url")
     @classmethod
@@ -166,7 +191,11 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Read and check the environment. Raises SettingsError naming every wrong setting, never a value."""
+    """Read and check the environment. Raises SettingsError naming every wrong setting, never a value.
+
+    In a shell that has joined a stack the stack's addresses are those of now; raises NotUp when it has ended.
+    """
+    joined.refresh(os.environ)
     try:
         return Settings()  # the pydantic plugin knows that all fields have defaults
     except pydantic_settings.SettingsError as e:

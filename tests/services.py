@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg2
 
-from fcgraph import db
+from fcgraph import db, joined
 from fcgraph.embedded import kafka, ports, postgres, redis
 from fcgraph.embedded.process import Part, Process
 from fcgraph.settings import Settings
@@ -111,15 +111,16 @@ def make_template(port: int) -> None:
 
 
 def copy_template(port: int, database: str) -> None:
-    _execute(port, f'CREATE DATABASE "{database}" TEMPLATE {TEMPLATE}')
+    execute(port, f'CREATE DATABASE "{database}" TEMPLATE {TEMPLATE}')
 
 
 def drop_database(port: int, database: str) -> None:
     """Drop it, whoever is still connected."""
-    _execute(port, f'DROP DATABASE "{database}" WITH (FORCE)')
+    execute(port, f'DROP DATABASE "{database}" WITH (FORCE)')
 
 
-def _execute(port: int, statement: str) -> None:
+def execute(port: int, statement: str) -> None:
+    """Run a statement about databases."""
     connection = psycopg2.connect(postgres.url(port, "postgres"))
     try:
         connection.autocommit = True
@@ -131,7 +132,7 @@ def _execute(port: int, statement: str) -> None:
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without any setting of ours: what a started process gets before its own settings."""
-    ours = {name.upper() for name in Settings.model_fields}
+    ours = {name.upper() for name in Settings.model_fields} | {joined.VARIABLE, "API_URL", "RQ_REDIS_URL"}
     return {k: v for k, v in os.environ.items() if k.removesuffix("_FILE") not in ours}
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 from fcgraph import db
 from fcgraph.embedded import postgres
 from tests import services
+from tests.reports.stored import Paid, store
 
 DONE, WRONG, REFUSED, NOT_ALL, AWAY = 0, 2, 3, 4, 5
 HEADER = "transaction_id,sender_id,receiver_id,amount,currency,timestamp,status\n"
@@ -62,8 +63,9 @@ def test_import_tells_what_became_of_each_row_and_knows_the_file_again(run: Run,
     told = json.loads(first.stdout)
     assert told["state"] == "SUCCEEDED_WITH_REJECTS"
     assert counts(told["counts"]) == {"read": 4, "inserted": 2, "duplicate": 1, "rejected": 1, "suspicious": 1}
-    again = json.loads(run("import", "seeds/sample_transactions.csv", "--json").stdout)
-    assert again == told | {"already_imported": True}
+    repeated = run("import", "seeds/sample_transactions.csv", "--json")
+    assert (repeated.returncode, json.loads(repeated.stdout)) == (DONE, told | {"already_imported": True})
+    assert "Already imported" in run("import", "seeds/sample_transactions.csv").stdout
     assert payments(engine) == 2
 
 
@@ -75,7 +77,7 @@ def test_import_of_good_rows_is_done_and_a_dry_run_writes_nothing(run: Run, engi
     done = run("import", str(tmp_path / "good.csv"))
     assert (done.returncode, payments(engine)) == (DONE, 1)
     assert "good.csv: SUCCEEDED" in done.stdout
-    assert "EUR: 7.00 in rows that passed, 0.00 in rejected ones" in done.stdout
+    assert "EUR: 7.00 in rows that passed, 0.00 in rows rejected or in conflict" in done.stdout
 
 
 def test_all_or_nothing_stores_nothing_when_a_row_is_bad(run: Run, engine: Engine) -> None:
@@ -97,7 +99,10 @@ def test_import_of_what_is_no_payments_file_is_refused(run: Run, tmp_path: Path,
 def test_import_of_a_file_that_is_not_there_is_refused(run: Run) -> None:
     done = run("import", "nothing.csv")
     assert done.returncode == REFUSED
-    assert "There is no file nothing.csv" in done.stderr
+    assert done.stderr == "There is no file nothing.csv. (INVALID_INPUT)\n"
+    folder = run("import", "seeds")
+    assert (folder.returncode, folder.stdout) == (REFUSED, "")
+    assert "seeds is a folder; name the files in it" in folder.stderr
 
 
 def test_seed_twice_is_once(run: Run, engine: Engine) -> None:
@@ -115,6 +120,32 @@ def test_report_twice_is_one_version(run: Run) -> None:
     assert Path(first["file"]).read_bytes().count(b"\n") == first["row_count"] + 1 == 5
     shown = run("report", "--period", "2025-05", "--show")
     assert "15,000.00" in shown.stdout
+
+
+def test_reports_are_shown_and_listed_without_making_a_version(run: Run, engine: Engine) -> None:
+    none = run("reports", "show", "2025-05")
+    assert (none.returncode, none.stdout) == (REFUSED, "")
+    assert "report --period 2025-05" in none.stderr
+    assert "no report was made yet" in run("reports", "list").stdout
+    assert json.loads(run("reports", "list", "--json").stdout) == {"reports": []}
+
+    assert run("import", "seeds/sample_transactions.csv").returncode == NOT_ALL
+    made = json.loads(run("report", "--period", "2025-05", "--json").stdout)
+    store(engine, Paid(1, 2, "1.00", "USD", "2025-05-05T10:00:00Z"))  # what came since changes nothing of what is shown
+    for _ in range(2):
+        shown = json.loads(run("reports", "show", "2025-05", "--json").stdout)
+        assert {name: shown[name] for name in shown if name != "generated_at"} == {
+            name: value for name, value in made.items() if name != "unchanged"
+        }
+        printed = run("reports", "show", "2025-05", "--version", "1", COLUMNS="80").stdout
+        assert "15,000.00" in printed
+        assert "…" not in printed
+    listed = run("reports", "list", "--period", "2025-05").stdout
+    assert listed.startswith("2025-05 v1: 4 lines, whole month, made ")
+    assert run("reports", "show", "2025-05", "--version", "2").returncode == REFUSED
+    assert run("reports", "show", "2025-13").returncode == REFUSED
+    with db.read(engine) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM reports")) == 1
 
 
 def test_the_report_of_a_month_that_runs_says_so(run: Run) -> None:
@@ -143,7 +174,9 @@ def test_a_report_of_no_month_that_has_begun_is_refused(run: Run, period: str) -
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [("migrate",), ("seed",), ("import", "--json"), ("report", "--period", "2025-05")])
+@pytest.mark.parametrize(
+    "command", [("migrate",), ("seed",), ("import", "--json"), ("report", "--period", "2025-05"), ("reports", "list")]
+)
 def test_an_absent_database_is_told_as_such(run: Run, command: tuple[str, ...]) -> None:
     done = run(*command, DATABASE_URL=NOBODY)
     assert (done.returncode, done.stdout) == (AWAY, "")

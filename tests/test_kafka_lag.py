@@ -24,7 +24,7 @@ def test_lag_before_and_after_a_commit(settings: Settings) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     topic.send([b"a", b"b", b"c", b"d", b"e"])  # partitions 0, 1, 2, 3, 0
     lag = topic.lag()
-    assert [(p.partition, p.next_offset, p.end_offset, p.lag) for p in lag.partitions] == [
+    assert [(p.partition, p.next_offset, p.end_offset, p.unread) for p in lag.partitions] == [
         (0, None, 2, 2),
         (1, None, 1, 1),
         (2, None, 1, 1),
@@ -36,7 +36,7 @@ def test_lag_before_and_after_a_commit(settings: Settings) -> None:
 
     commit(topic, {0: 1, 1: 1, 2: 1, 3: 1})
     lag = topic.lag()
-    assert [p.lag for p in lag.partitions] == [1, 0, 0, 0]
+    assert [p.unread for p in lag.partitions] == [1, 0, 0, 0]
     commit(topic, {0: 2})
     lag = topic.lag()
     assert (lag.total, lag.oldest_unread_at, lag.oldest_unread_age_seconds(datetime.now(UTC))) == (0, None, None)

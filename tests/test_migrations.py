@@ -78,3 +78,20 @@ def test_a_server_before_18_is_refused_with_a_clear_line(tmp_path: Path) -> None
     assert done.returncode == 3
     assert "fcgraph needs PostgreSQL 18 or newer; the server at DATABASE_URL is 16" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_cannot_hold_every_script_is_refused_with_a_clear_line(postgres_port: int) -> None:
+    database = f"test_{uuid.uuid4().hex}"
+    services.execute(postgres_port, f"CREATE DATABASE {database} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    done = subprocess.run(
+        [sys.executable, "-m", "fcgraph", "migrate"],
+        cwd=services.ROOT,
+        env=services.clean_environment() | {"DATABASE_URL": postgres.url(postgres_port, database)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    services.drop_database(postgres_port, database)
+    assert done.returncode == 3, done.stderr
+    assert "fcgraph needs a database with the encoding UTF8; the one at DATABASE_URL has LATIN1" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from rich.console import Console
 
 from fcgraph import queue, status_view
+from fcgraph.embedded.stack import Stack
 from fcgraph.settings import Settings
 from tests.api.asking import serving
 from tests.workers.topic import Topic
@@ -20,7 +25,11 @@ def test_unread_messages_are_told_by_partition_with_the_oldest_ones_age(settings
     assert work.jobs_waiting == 1
     assert work.consumer_lag is not None
     assert 0 <= work.consumer_lag.pop("oldest_unread_age_seconds") < 60
-    right = {"total": 5, "partitions": {"0": 2, "1": 1, "2": 1, "3": 1}}
+    right = {
+        "total": 5,
+        "partitions": {"0": 2, "1": 1, "2": 1, "3": 1},
+        "held_by_transaction": dict.fromkeys("0123", 0),
+    }
     assert work.consumer_lag == right
     with serving(settings) as api:  # `/health/ready` tells the same, as data: nobody reads, and it is ready
         response = api.client.get("/health/ready")
@@ -47,3 +56,20 @@ def test_a_part_that_is_away_is_named_and_the_rest_is_told(
     assert work.away[part]
     assert (work.consumer_lag is None) == (part == "kafka")
     assert (work.jobs_waiting is None) == (part == "redis")
+
+
+def test_how_a_job_ended_stands_on_one_line_of_80_columns() -> None:
+    now = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+    work = status_view.Work()
+    ended = {"state": "SUCCEEDED", "started_at": now, "finished_at": now + timedelta(seconds=1234.5)}
+    detail = "2026-10: version 12 with 12,345 lines"
+    work.last_runs = [ended | {"job": "run_generate_monthly_report", "detail": detail}]
+    work.scheduled = [{"job_id": "scheduled-generate-monthly-report", "next_at": now + timedelta(days=400)}]
+    stack: Stack = {
+        "api_url": None, "database_url": "", "redis_url": "", "kafka_broker": "", "kafka_kind": "", "processes": {},
+    }  # type: ignore[typeddict-item]  # fmt: skip
+    out = io.StringIO()
+    status_view.show(Console(file=out, width=80), stack, work, "UTC")
+    assert "SUCCEEDED in 1234.5 s" in out.getvalue()
+    assert "2026-11-27 12:00:00" in out.getvalue()
+    assert max(map(len, out.getvalue().splitlines())) <= 80

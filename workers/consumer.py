@@ -16,13 +16,13 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from quixstreams import Application
 from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, InvalidStoredOffset
 from quixstreams.exceptions import PartitionAssignmentError
-from quixstreams.kafka.consumer import raise_for_msg_error
-from quixstreams.kafka.exceptions import BaseKafkaException, KafkaBrokerUnavailableError
+from quixstreams.kafka.exceptions import BaseKafkaException, KafkaBrokerUnavailableError, KafkaConsumerException
 from quixstreams.models.topics.exceptions import CreateTopicFailure, CreateTopicTimeout, TopicNotFoundError
 from sqlalchemy import Engine
 
 from fcgraph import db, intake, log, settings
 from fcgraph.errors import FcgraphError, SettingsError
+from fcgraph.heartbeats import Heartbeat
 from fcgraph.settings import Settings
 from workers import kafka
 from workers.commit import BoundedCommit
@@ -49,8 +49,11 @@ class Consumer(Application):
     of its own; the version is pinned, and the tests rebalance, kill and cut.
     """
 
-    def __init__(self, values: Settings, instance: str, sink: IntakeSink, stop: Event, cluster: Any) -> None:
+    def __init__(
+        self, values: Settings, instance: str, sink: IntakeSink, heartbeat: Heartbeat, stop: Event, cluster: Any
+    ) -> None:
         self._sink = sink
+        self._heartbeat = heartbeat
         self._stop = stop
         self._request_timeout_seconds = values.kafka_request_timeout_seconds
         self._read_max = values.kafka_read_max
@@ -58,11 +61,12 @@ class Consumer(Application):
         super().__init__(
             broker_address=values.kafka_broker,
             consumer_group=values.kafka_consumer_group,
-            auto_offset_reset="earliest",
+            auto_offset_reset="error",  # a position that is gone is noticed and becomes a gap, see _take_event
             commit_every=values.kafka_commit_every,
             commit_interval=values.kafka_flood_interval_seconds,  # at the latest; see _process_message
             consumer_extra_config={
                 **kafka.client_config(),
+                "enable.partition.eof": True,
                 "group.instance.id": instance,
                 "session.timeout.ms": int(values.kafka_session_timeout_seconds * 1000),
                 "heartbeat.interval.ms": int(values.kafka_session_timeout_seconds * 1000 / 4),
@@ -96,8 +100,11 @@ class Consumer(Application):
         flood wants a long one, since the lanes stand still while the last of them drains; a single message wants none.
         """
         messages = self._consumer.consume(self._read_max, self._commit_interval_seconds)
-        for message in map(raise_for_msg_error, messages):
-            topic, partition, offset = message.topic(), message.partition(), message.offset()
+        for message in messages:
+            if (error := message.error()) is not None:
+                self._take_event(message, error)
+                continue
+            topic, partition, offset = message.topic(), cast(int, message.partition()), cast(int, message.offset())
             value = cast("bytes | None", message.value())  # no deserializer has touched it
             self._sink.add(value, None, 0, (), topic, partition, offset)
             self._processing_context.store_offset(topic, partition, offset)
@@ -107,6 +114,23 @@ class Consumer(Application):
                 self._processing_context.commit_checkpoint(force=True)
         else:
             self._sink.check_topic()
+        self._heartbeat.beat()
+
+    def _take_event(self, message: Any, error: KafkaError) -> None:
+        """Handle what came in place of a message: the end of a partition, or an error, which is raised.
+
+        A partition may end in what is never delivered (transaction markers, aborted messages): the offsets committed
+        follow there, so that the lag becomes 0. A position that Kafka has no messages at any more (they expired) is
+        an error: what was gathered is stored first, then the partitions are taken over anew, which records the gap.
+        """
+        if error.code() == KafkaError._PARTITION_EOF:
+            topic, partition, end = message.topic(), message.partition(), message.offset()
+            if self._sink.reached_end(partition, end):
+                self._processing_context.store_offset(topic, partition, end - 1)
+            return
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._processing_context.commit_checkpoint(force=True)
+        raise KafkaConsumerException(error=error)
 
     def _on_assign(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         if self._stop.is_set():  # the signal came while the application was being set up
@@ -156,20 +180,24 @@ def consume(values: Settings, instance: str, stopper: Stopper) -> None:
     intake.collect_garbage_rarely()
     engine = intake.engine_of(values, "consumer")
     writer = intake.Writer(engine, values)
+    heartbeat = Heartbeat(engine, "consumer", instance, every_seconds=values.heartbeat_seconds)
     try:
         while not stopper.asked.is_set():
             try:
-                consume_once(values, instance, stopper, engine, writer)
+                consume_once(values, instance, stopper, writer, heartbeat, engine)
             except Exception as e:  # noqa: BLE001 a bug is raised again by the next line
                 say_why_waiting(e, values.waiting_retry_seconds)
                 writer.reset()
                 stopper.asked.wait(values.waiting_retry_seconds)
+        heartbeat.end()
     finally:
         writer.close()
         engine.dispose()
 
 
-def consume_once(values: Settings, instance: str, stopper: Stopper, engine: Engine, writer: intake.Writer) -> None:
+def consume_once(
+    values: Settings, instance: str, stopper: Stopper, writer: intake.Writer, heartbeat: Heartbeat, engine: Engine
+) -> None:
     """One life of the application: until told to stop, or until the first error."""
     with db.read(engine) as connection:
         db.check_version(connection)
@@ -180,11 +208,12 @@ def consume_once(values: Settings, instance: str, stopper: Stopper, engine: Engi
         engine,
         writer,
         lambda: kafka.identify(admin, values.kafka_topic, timeout_seconds),
+        lambda partitions: kafka.extents(admin, values.kafka_topic, partitions, timeout_seconds),
         slice_max=values.kafka_slice_max,
         check_seconds=values.kafka_topic_check_seconds,
         retry_seconds=values.waiting_retry_seconds,
     )
-    stopper.application = Consumer(values, instance, sink, stopper.asked, cluster)
+    stopper.application = Consumer(values, instance, sink, heartbeat, stopper.asked, cluster)
     try:
         if not stopper.asked.is_set():
             stopper.application.run()
@@ -200,6 +229,8 @@ def say_why_waiting(error: Exception, retry_seconds: float) -> None:
         raise SettingsError("KAFKA_INSTANCE_ID: another consumer has joined the group under the same name") from error
     if isinstance(cause, InvalidStoredOffset | TopicMadeAnew):
         logger.warning("topic_made_anew", reason=first_line(cause))
+    elif isinstance(cause, KafkaConsumerException) and cause.error.code() == KafkaError._AUTO_OFFSET_RESET:
+        logger.warning("kafka_position_gone", reason=first_line(cause), retry_seconds=retry_seconds)
     elif isinstance(cause, KAFKA_TROUBLE):
         logger.warning("waiting_for_kafka", reason=first_line(cause), retry_seconds=retry_seconds)
     elif db.may_pass(cause):

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import Engine
 
-from fcgraph import csv_imports, db, intake, job_runs, log, queue, reports, settings
+from fcgraph import csv_imports, db, intake, job_runs, log, queue, reports, settings, zones
 from fcgraph.errors import FcgraphError
 from fcgraph.files import Files
 from fcgraph.job_runs import Run
@@ -56,6 +56,7 @@ def run_due_reports() -> None:
             drafts_older_than_seconds=work.given.draft_kept_seconds,
             leavings_younger_than_seconds=work.given.leaving_young_seconds,
         )
+        zones.check(work.engine, work.given.report_timezone)
         with db.read(work.engine) as connection:
             periods = reports.due_periods(connection, time_zone=work.given.report_timezone, now=now)
         made, failed = [], None
@@ -103,6 +104,7 @@ def _reports_are_owed(work: Work) -> bool:
 
 
 def _generate(work: Work, period: str, now: datetime) -> reports.Generated:
+    zones.check(work.engine, work.given.report_timezone)
     return reports.generate(
         work.engine,
         Files(work.given.reports_dir),

@@ -6,12 +6,14 @@ Reads and sends no message. Works on Apache Kafka and on librdkafka's in-process
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AdminClient, ClusterMetadata
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 from quixstreams.models.topics import Topic, TopicAdmin, TopicConfig, TopicManager
 
+from fcgraph.intake.kafka_positions import Extent
 from fcgraph.settings import Settings
 
 IN_PROCESS_CLUSTER = "mockCluster"  # how the cluster id of librdkafka's in-process broker begins
@@ -56,6 +58,27 @@ def identify(admin: AdminClient, topic: str, timeout_seconds: float) -> TopicIde
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout_seconds)
         topic_id = str(described[topic].result().topic_id)
     return TopicIdentity(str(cluster.cluster_id), topic, topic_id)
+
+
+def extents(admin: AdminClient, topic: str, partitions: Sequence[int], timeout_seconds: float) -> dict[int, Extent]:
+    """Ask the cluster where these partitions start and end. Raises KafkaException."""
+    wanted = [TopicPartition(topic, partition) for partition in partitions]
+    questions = [
+        admin.list_offsets(
+            dict.fromkeys(wanted, spec),
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=timeout_seconds,
+        )
+        for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+    ]
+    try:
+        starts, ends = (
+            {tp.partition: future.result(timeout_seconds).offset for tp, future in question.items()}
+            for question in questions
+        )
+    except TimeoutError as e:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from e
+    return {partition: Extent(starts[partition], ends[partition]) for partition in partitions}
 
 
 class InProcessTopicAdmin(TopicAdmin):

@@ -6,6 +6,7 @@ Exit codes: 0 all delivered, 1 some were not (the count is said), 78 a setting o
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from quixstreams.kafka import Producer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fcgraph import log, settings
+from fcgraph import joined, log, settings
 from fcgraph.errors import SettingsError
 from fcgraph.settings import Settings
 from workers import kafka
@@ -121,6 +122,23 @@ def make_application(values: Settings, topic: str) -> Application:
     return application
 
 
+def where_to_look(stack: joined.Stack | None) -> str:
+    """What becomes of the messages is not known here; who knows it is."""
+    playground = f"the playground, {stack['api_url']}/graphql" if stack else "the playground"
+    return (
+        "What became of them: `python -m fcgraph status` shows those that are unread. Payments, and in intakeRecords"
+        f" what was rejected, are in {playground}"
+    )
+
+
+class NoFirstNumber(logging.Filter):
+    """Drops librdkafka's warning that a broker which has just started has no producer number yet: it asks again."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return not ("GETPID" in message and "Coordinator load in progress" in message and "retrying" in message)
+
+
 def main(
     file: Annotated[Path, typer.Option(help="The file whose lines are sent.")] = SAMPLE,
     rate: Annotated[
@@ -134,6 +152,7 @@ def main(
     try:
         values = settings.current()
         log.set_up("producer", level=values.log_level, fmt=values.log_format)
+        logging.getLogger("quixstreams.kafka.producer").addFilter(NoFirstNumber())
         name = topic or values.kafka_topic
         sending = send(values, file, name, rate, Progress(*columns, console=console))
     except (SettingsError, OSError) as e:
@@ -143,6 +162,8 @@ def main(
         console.print(f"Kafka at KAFKA_BROKER does not answer: {e.args[0].str()}", style="red")
         raise typer.Exit(NOT_DELIVERED) from None
     console.print(f"{sending.delivered} delivered to {name}, {sending.failed} not")
+    if sending.delivered:
+        console.print(where_to_look(joined.running(values.data_dir)))
     if sending.failed:
         console.print(sending.reason, style="red")
         raise typer.Exit(NOT_DELIVERED)

@@ -17,7 +17,7 @@ import redis
 import rq_scheduler
 from rq.job import Job
 
-from fcgraph import failpoints, log, queue, reports, settings
+from fcgraph import db, failpoints, log, queue, reports, settings, zones
 from fcgraph.errors import SettingsError
 from fcgraph.settings import Settings
 
@@ -137,10 +137,12 @@ def main() -> int:
     """Exit code 0 when stopped by a signal, 2 when a setting is wrong."""
     try:
         given = settings.current()
+        log.set_up("scheduler", level=given.log_level, fmt=given.log_format)
+        # What is away now is asked again by each job that makes a report.
+        zones.check_if_there(db.make_engine(given.database_url, name="scheduler"), given.report_timezone)
     except SettingsError as e:
         print(e.message, file=sys.stderr)  # noqa: T201 - no log without settings
         return 2
-    log.set_up("scheduler", level=given.log_level, fmt=given.log_format)
     stopping = threading.Event()
     for stop_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop_signal, lambda *_: stopping.set())

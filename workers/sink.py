@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from uuid import uuid4
 
-import sqlalchemy as sa
-from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+from confluent_kafka import TopicPartition
 from quixstreams.models import HeadersTuples
 from quixstreams.sinks import BaseSink, SinkBackpressureError
 from sqlalchemy import Engine
 
 from fcgraph import db, failpoints, intake, log
-from fcgraph.models import KafkaPosition
+from fcgraph.intake.kafka_positions import Extent, Reading
 from workers.kafka import TopicIdentity
 
 PLACES_SHOWN_MAX = 5  # of kept messages, in a log line; all of them are in intake_records
@@ -32,8 +31,9 @@ class TopicMadeAnew(Exception):
 class IntakeSink(BaseSink):
     """Gathers messages of one topic and writes them through the intake.
 
-    `identify` asks Kafka which topic this is. `add` is called by the polling thread, `flush` by it or, while
-    partitions are taken away, by another one: the lock is for a flush that Quix gave up waiting for.
+    `identify` asks Kafka which topic this is, `measure` where partitions of it start and end. `add` is called by the
+    polling thread, `flush` by it or, while partitions are taken away, by another one: the lock is for a flush that
+    Quix gave up waiting for.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class IntakeSink(BaseSink):
         engine: Engine,
         writer: intake.Writer,
         identify: Callable[[], TopicIdentity],
+        measure: Callable[[Sequence[int]], dict[int, Extent]],
         *,
         slice_max: int,
         check_seconds: float,
@@ -50,6 +51,7 @@ class IntakeSink(BaseSink):
         self._engine = engine
         self._writer = writer
         self._identify = identify
+        self._measure = measure
         self._slice_max = slice_max
         self._check_seconds = check_seconds
         self._retry_seconds = retry_seconds
@@ -59,9 +61,13 @@ class IntakeSink(BaseSink):
         self._topic_ref = 0
         self._checked_at = 0.0
         self._is_owed_check = False  # a flush left it out, so soon after the one before; nothing more may come
+        # By partition, the next offset to come: of everything seen, and of everything stored.
+        self._next: dict[int, int] = {}
+        self._next_stored: dict[int, int] = {}
         self._begin()
 
     def _begin(self) -> None:
+        self._ends: dict[int, int] = {}  # where reading stands behind the last message, see `reached_end`
         self._gathered = 0  # messages since the last flush
         self._slice: list[tuple[int, int, bytes | None]] = []
         self._kept: list[tuple[int, int, tuple[str, ...]]] = []  # partition, offset, codes
@@ -71,28 +77,50 @@ class IntakeSink(BaseSink):
     def assigned(self, partitions: Sequence[TopicPartition], committed: Sequence[TopicPartition]) -> None:
         """Take over partitions: find the topic's account, and set where each is to be read from.
 
-        That is Kafka's committed offset, but never beyond what PostgreSQL has accounted for, and the beginning where
-        it has nothing: an offset that was remembered for a topic since made anew, or for another database, must
-        not make us skip a message. Raises KafkaException and database errors.
+        `kafka_positions.where_to_read` decides. A gap is recorded and said, and so is an offset of the group that is
+        not the stored position. Raises KafkaException and database errors.
         """
+        offsets = {tp.partition: tp.offset if tp.offset >= 0 else None for tp in committed}
         with self._lock:
             self._identity = self._identify()
             self._checked_at = time.monotonic()
             self._is_owed_check = False
+            extents = self._measure([tp.partition for tp in partitions])
             with db.write(self._engine) as connection:
                 self._topic_ref = intake.topic_ref(connection, *self._identity)
-                found = connection.execute(
-                    sa.select(KafkaPosition.partition, KafkaPosition.next_offset).where(
-                        KafkaPosition.topic_ref == self._topic_ref
-                    )
-                )
-                accounted = {row.partition: row.next_offset for row in found}
-        offsets = {tp.partition: tp.offset for tp in committed}
+                taken = intake.kafka_positions.take_over(connection, self._topic_ref, offsets, extents)
+            places = {partition: reading.offset for partition, (_, reading) in taken.items()}
+            self._next.update(places)
+            self._next_stored.update(places)
+            for partition in places:
+                self._ends.pop(partition, None)
         for tp in partitions:
-            offset = min(offsets.get(tp.partition, OFFSET_BEGINNING), accounted.get(tp.partition, OFFSET_BEGINNING))
-            tp.offset = offset if offset >= 0 else OFFSET_BEGINNING
-        places = {tp.partition: tp.offset for tp in partitions}
+            tp.offset = places[tp.partition]
+        for partition, (stored, reading) in taken.items():
+            self._say_taken_over(partition, offsets.get(partition), stored, reading)
         self._log.info("partitions_assigned", topic_ref=self._topic_ref, offsets=places, **self._identity._asdict())
+
+    def _say_taken_over(self, partition: int, committed: int | None, stored: int | None, reading: Reading) -> None:
+        place = {"topic": self._identity.topic if self._identity else "", "partition": partition}
+        if reading.gap is not None:
+            first, last = reading.gap
+            self._log.warning(
+                "kafka_gap",
+                **place,
+                first_offset=first,
+                last_offset=last,
+                offsets=last - first + 1,
+                reason="deleted before they were read",
+            )
+        if reading.difference is not None:
+            self._log.warning(
+                "kafka_offset_differs",
+                **place,
+                committed=committed,
+                stored=stored,
+                reads_from=reading.offset,
+                reason=reading.difference,
+            )
 
     def add(
         self,
@@ -106,6 +134,7 @@ class IntakeSink(BaseSink):
     ) -> None:
         """Gather a message; hand a full slice to the intake, whose lanes write while we go on reading."""
         self._gathered += 1
+        self._next[partition] = offset + 1
         if self._failed is not None:
             return  # the next flush has Quix go back to where this began
         self._slice.append((partition, offset, value))
@@ -118,6 +147,17 @@ class IntakeSink(BaseSink):
                 if not db.may_pass(e):
                     raise
                 self._failed = e
+
+    def reached_end(self, partition: int, end: int) -> bool:
+        """Take note that nothing more can be delivered before the offset `end`; everything before it has been added.
+
+        True when that is behind the last message, as transaction markers and aborted messages are: then the next flush
+        moves the position there, and the group's offset may follow.
+        """
+        if end <= self._next.get(partition, end):
+            return False
+        self._next[partition] = self._ends[partition] = end
+        return True
 
     def flush(self) -> None:
         """Return when everything gathered is committed. Raises SinkBackpressureError while PostgreSQL is away.
@@ -132,6 +172,7 @@ class IntakeSink(BaseSink):
                 self._check_topic()
                 self._hand_in()
                 self._writer.drain()
+                self._move_to_ends()
             except Exception as e:
                 self._discard()
                 if not db.may_pass(e):
@@ -139,8 +180,16 @@ class IntakeSink(BaseSink):
                 self._log.warning("waiting_for_postgresql", reason=first_line(e), retry_seconds=self._retry_seconds)
                 raise SinkBackpressureError(self._retry_seconds) from e
             failpoints.reach("messages-committed")
-            self._say_settled(time.monotonic() - started_at)
+            if self._gathered:
+                self._say_settled(time.monotonic() - started_at)
+            self._next_stored = dict(self._next)
             self._begin()
+
+    def _move_to_ends(self) -> None:
+        """Every message before these offsets is stored by now."""
+        if self._ends:
+            with db.write(self._engine) as connection:
+                intake.kafka_positions.move(connection, self._topic_ref, self._ends)
 
     def check_topic(self) -> None:
         """While nothing comes: make up for the check that the last flush left out. Raises TopicMadeAnew."""
@@ -155,6 +204,7 @@ class IntakeSink(BaseSink):
 
     def _discard(self) -> None:
         self._writer.reset()
+        self._next = dict(self._next_stored)
         self._begin()
 
     def on_paused(self) -> None:

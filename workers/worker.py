@@ -5,6 +5,7 @@ It waits for Redis, at the start and later, instead of ending; what the jobs do 
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -14,7 +15,7 @@ import redis
 import rq
 from redis import Redis
 
-from fcgraph import log, queue, settings
+from fcgraph import db, log, queue, settings, zones
 from fcgraph.errors import SettingsError, Unavailable
 from fcgraph.settings import Settings
 from workers import jobs as jobs  # imported before the fork, so that a job starts at once
@@ -78,21 +79,33 @@ def work(given: Settings) -> None:
     logger.info("worker_stopped")
 
 
+class RedisTrouble(logging.Filter):
+    """Says in one line that Redis refused or went away, which RQ would take for a bug and log with a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, redis.RedisError):
+            return True
+        logger.warning("redis_lost", reason=type(error).__name__)
+        return False
+
+
 def wait_for_redis(redis_url: str, stopping: threading.Event, retry_seconds: float) -> bool:
-    """Return True once Redis answers, False when told to stop before."""
+    """Return True once Redis takes writes, False when told to stop before."""
     waited = False
     while not stopping.is_set():
         try:
-            queue.ping(redis_url)
+            reason = queue.why_no_writes(redis_url)
         except Unavailable as e:
-            if not waited:
-                logger.warning("waiting_for_redis", reason=e.message)
-            waited = True
-            stopping.wait(retry_seconds)
-        else:
+            reason = e.message
+        if reason is None:
             if waited:
                 logger.info("redis_is_back")
             return True
+        if not waited:
+            logger.warning("waiting_for_redis", reason=reason)
+        waited = True
+        stopping.wait(retry_seconds)
     return False
 
 
@@ -100,10 +113,13 @@ def main() -> int:
     """Exit code 0 when stopped by a signal, 2 when a setting is wrong."""
     try:
         given = settings.current()
+        log.set_up("worker", level=given.log_level, fmt=given.log_format)
+        # What is away now is asked again by each job that makes a report.
+        zones.check_if_there(db.make_engine(given.database_url, name="worker"), given.report_timezone)
     except SettingsError as e:
         print(e.message, file=sys.stderr)  # noqa: T201 - no log without settings
         return 2
-    log.set_up("worker", level=given.log_level, fmt=given.log_format)
+    logging.getLogger("rq.worker").addFilter(RedisTrouble())
     work(given)
     return 0
 

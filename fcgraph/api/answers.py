@@ -52,6 +52,12 @@ def told(error: GraphQLError, request_id: str) -> dict[str, Any]:
     return found
 
 
+def is_ours(error: GraphQLError) -> bool:
+    """Whether the error is our fault, and so is logged."""
+    code = code_of(error)
+    return code == INTERNAL or code in UNAVAILABLE
+
+
 def note(errors: list[GraphQLError]) -> None:
     """Log what is our fault, in full; what the caller did wrong is the caller's to see."""
     for error in errors:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,17 +19,19 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from fcgraph import db, log
+from fcgraph import db, log, zones
 from fcgraph import settings as process_settings
-from fcgraph.api import answers, playground, rest, slices
+from fcgraph.api import answers, entry, methods, pages, playground, rest, slices
 from fcgraph.api import schema as api_schema
-from fcgraph.api.context import Doors, new_request_id
+from fcgraph.api.context import Doors
+from fcgraph.api.cors import Cors
 from fcgraph.api.endpoint import GraphQLEndpoint
+from fcgraph.api.entry import ViewerOf
 from fcgraph.api.lane import Lane
 from fcgraph.api.reader import Reader
 from fcgraph.api.readiness import Probe
 from fcgraph.api.socket import GraphQLSocket
-from fcgraph.errors import FcgraphError
+from fcgraph.errors import FcgraphError, SettingsError
 from fcgraph.files import Files
 from fcgraph.settings import Settings
 
@@ -47,23 +51,50 @@ class Application(FastAPI):
     endpoint: GraphQLEndpoint
     socket: GraphQLSocket
     lane: Lane
+    cors: Cors | None = None
+    viewer_of: ViewerOf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("path") == GRAPHQL_PATH:
-            if scope["type"] == "http" and scope["method"] == "POST":
-                await self.endpoint(scope, receive, send)
+        if scope["type"] != "lifespan":
+            entry.enter(scope, self.viewer_of)
+        if self.cors is not None and scope["type"] == "http":
+            if self.cors.answers(scope):
+                await self.cors.preflight(scope, send, self.allowed(scope))
                 return
-            if scope["type"] == "websocket":
+            send = self.cors.adding(scope, send)
+        if scope.get("path") == GRAPHQL_PATH:
+            if scope["type"] == "http":
+                if scope["method"] == "POST" or (
+                    scope["method"] in methods.READING and not playground.is_wanted(scope)
+                ):
+                    await self.endpoint(scope, receive, send)
+                    return
+            elif scope["type"] == "websocket":
                 await self.lane.serve(self.socket, scope, receive, send)
                 return
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope, send = methods.head_by_get(self.routes, scope, send)
         await super().__call__(scope, receive, send)
 
+    def allowed(self, scope: Scope) -> list[str]:
+        """The methods that the path of this request is served with."""
+        found = methods.allowed(self.routes, scope)
+        return [*found, "POST"] if scope["path"] == GRAPHQL_PATH else found
 
-def create(settings: Settings) -> Application:
-    """An application with these settings. Needs nothing to be there yet: PostgreSQL is connected to when asked for."""
+    def sdl(self) -> str:
+        """The GraphQL schema as text."""
+        return self.endpoint.sdl()
+
+
+def create(settings: Settings, *, viewer_of: ViewerOf = entry.local_operator) -> Application:
+    """An application with these settings. Needs nothing to be there yet: PostgreSQL is connected to when asked for.
+
+    `viewer_of` says who asks, from the head of a request alone.
+    """
+    pool_max = settings.read_pool_max // 2  # of the background loop; the server's loop has the rest
     doors = Doors(
         settings=settings,
-        reader=_reader(settings),
+        reader=_reader(settings, settings.read_pool_max - pool_max),
         engine=db.make_engine(
             settings.database_url,
             name="api-write",
@@ -75,30 +106,37 @@ def create(settings: Settings) -> Application:
         threads=ThreadPoolExecutor(settings.write_threads_max, thread_name_prefix="api-write"),
     )
 
-    lane = Lane(_reader(settings, LANE_ROWS_AT_ONCE))
+    lane = Lane(_reader(settings, pool_max, LANE_ROWS_AT_ONCE))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        proof = await _proof(doors)
         yield
+        proof.cancel()
         await lane.close()
         await doors.reader.close()
+        app.state.probe.close()
         doors.threads.shutdown(wait=True, cancel_futures=True)
         doors.engine.dispose()
 
     schema, documents = api_schema.make(settings)
-    app = Application(title="fcgraph", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = Application(title="fcgraph", lifespan=lifespan, openapi_url="/openapi.json", docs_url=None, redoc_url=None)
+    if settings.cors_allowed_origins:
+        app.cors = Cors(settings.cors_allowed_origins.split(","))
     app.state.doors = doors
     app.state.probe = Probe(doors)
     app.endpoint = GraphQLEndpoint(doors, schema, documents, lane)
     app.lane = lane
+    app.viewer_of = viewer_of
     app.socket = GraphQLSocket(
         replace(doors, reader=lane.reader),
         schema,
         documents,
-        lambda request, request_id: lane.back(app.endpoint.answer(request, request_id)),
+        lambda request, context: lane.back(app.endpoint.answer(request, context)),
     )
     app.include_router(rest.router)
     app.include_router(playground.router)
+    app.include_router(pages.router)
     app.middleware("http")(_with_request_id)
     app.exception_handler(FcgraphError)(_told)
     app.exception_handler(RequestValidationError)(_badly_asked)
@@ -106,25 +144,50 @@ def create(settings: Settings) -> Application:
     return app
 
 
-def _reader(settings: Settings, rows_at_once: int | None = None) -> Reader:
+def _reader(settings: Settings, pool_max: int, rows_at_once: int | None = None) -> Reader:
     return Reader(
         settings.database_url,
-        pool_max=settings.read_pool_max,
+        pool_max=pool_max,
         wait_seconds=settings.read_pool_wait_seconds,
         statement_timeout_seconds=settings.read_statement_timeout_seconds,
         rows_at_once=rows_at_once,
     )
 
 
+async def _proof(doors: Doors) -> asyncio.Task[None]:
+    """Prove the reporting zone before anything is served. A PostgreSQL that is away is waited for meanwhile.
+
+    Raises SettingsError, so that the process does not start; when it started already, it is ended.
+    """
+
+    def is_proven() -> bool:
+        return zones.check_if_there(doors.engine, doors.settings.report_timezone)
+
+    proven = await asyncio.to_thread(is_proven)
+
+    async def wait() -> None:
+        known = proven
+        while not known:
+            await asyncio.sleep(doors.settings.waiting_retry_seconds)
+            try:
+                known = await asyncio.to_thread(is_proven)
+            except SettingsError as e:
+                logger.critical("wrong_setting", reason=e.message)
+                signal.raise_signal(signal.SIGTERM)
+                return
+
+    return asyncio.create_task(wait())
+
+
 async def _with_request_id(request: Request, call_next: Any) -> Response:
-    request.state.request_id = new_request_id()
-    with bound_contextvars(request_id=request.state.request_id):
+    request_id = entry.of(request.scope).request_id
+    with bound_contextvars(request_id=request_id):
         try:
             response: Response = await call_next(request)
         except Exception:  # the last door: a bug is masked for the client and logged in full
             logger.exception("request_failed")
             response = _error(500, answers.INTERNAL, answers.MASKED, request)
-    response.headers["X-Request-ID"] = request.state.request_id
+    response.headers["X-Request-ID"] = request_id
     return response
 
 
@@ -147,11 +210,13 @@ async def _not_served(request: Request, error: Exception) -> Response:
     code = CODE_OF_STATUS.get(error.status_code, "BAD_USER_INPUT")
     response = _error(error.status_code, code, str(error.detail), request)
     response.headers.update(error.headers or {})
+    if error.status_code == 405:  # the router's own Allow is that of one of the path's routes
+        response.headers["Allow"] = ", ".join(request.app.allowed(request.scope))
     return response
 
 
 def _error(status: int, code: str, message: str, request: Request) -> Response:
-    body = {"error": {"code": code, "message": message, "request_id": request.state.request_id}}
+    body = {"error": {"code": code, "message": message, "request_id": entry.of(request.scope).request_id}}
     return Response(orjson.dumps(body), status_code=status, media_type="application/json")
 
 

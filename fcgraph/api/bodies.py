@@ -1,17 +1,21 @@
-"""Request bodies of /graphql: JSON, or multipart with one file; counted while they arrive, refused with a status.
+"""Requests to /graphql: a query string, JSON, or multipart with one file; counted as they arrive.
 
-Files go to a temporary file on disk as they come in, never into memory.
+What is none is refused with a status. Files go to a temporary file on disk as they come in, never into memory.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
-from starlette.datastructures import Headers, UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers as RequestHeaders
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Message, Receive, Scope
 from strawberry.file_uploads.utils import replace_placeholders_with_files
@@ -23,17 +27,29 @@ from fcgraph.settings import Settings
 # A browser sends none of these to another site without asking first, so no foreign page can post a form here.
 PREFLIGHT_HEADERS = ("x-requested-with", "apollo-require-preflight", "graphql-require-preflight", "x-graphql-client")
 PARTS_OVERHEAD_BYTES = 16 * 1024  # part headers and boundaries around a file
-FIELDS_MAX = 2  # operations and map
+FIELDS = (b"operations", b"map")
+FILE_NAME = b"upload.csv"  # of a file that came without a name
+PARAMETERS_MAX = 20  # of a query string; four have a meaning
+
+
+Headers = tuple[tuple[bytes, bytes], ...]  # of an answer
 
 
 class BadBody(Exception):
     """The body is not a GraphQL request; `status` is what HTTP calls that."""
 
-    def __init__(self, status: int, message: str, code: str = "BAD_USER_INPUT") -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str = "BAD_USER_INPUT",
+        headers: Headers = (),
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
+        self.headers = headers
 
 
 class Gone(Exception):
@@ -77,7 +93,56 @@ def parse(body: bytes) -> Request:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as e:
-        raise BadBody(400, "The body is not JSON") from e
+        raise _unreadable(body) from e
+    return request_of(found)
+
+
+def check_encoding(content_encoding: bytes) -> None:
+    """Raises BadBody 415 when the body is compressed, which says as what it may come (RFC 9110)."""
+    if content_encoding.strip().lower() not in (b"", b"identity"):
+        raise BadBody(
+            415, "Send the body uncompressed, without Content-Encoding", headers=((b"accept-encoding", b"identity"),)
+        )
+
+
+def _unreadable(body: bytes) -> BadBody:
+    """What the body looks like, when it is not JSON in UTF-8."""
+    if body.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+        return BadBody(415, "The body looks compressed: send it uncompressed, without Content-Encoding")
+    encoding = json.detect_encoding(body)
+    if encoding == "utf-8-sig":
+        return BadBody(415, "The body starts with a byte order mark: send UTF-8 without one (charset=utf-8)")
+    if encoding != "utf-8":
+        return BadBody(415, f"The body looks like {encoding.upper()}: send it as UTF-8 (charset=utf-8)")
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as e:
+        return BadBody(400, f"The body is not UTF-8 from byte {e.start} on")
+    return BadBody(400, "The body is not JSON")
+
+
+def of_query_string(query_string: bytes, bytes_max: int) -> Request:
+    """The request of a GET. Raises BadBody."""
+    if len(query_string) > bytes_max:
+        message = f"The query string is longer than {bytes_max} bytes (BODY_MAX_BYTES)"
+        raise BadBody(414, message, "QUERY_TOO_COMPLEX")
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
+        )
+    except UnicodeDecodeError as e:
+        raise BadBody(400, "The query string is not percent-encoded UTF-8") from e
+    except ValueError as e:
+        raise BadBody(400, f"The query string has more than {PARAMETERS_MAX} parameters") from e
+    found: dict[str, Any] = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadBody(400, "The query string has a parameter twice")
+    for name in ("variables", "extensions"):
+        if name in found:
+            try:
+                found[name] = orjson.loads(found[name])
+            except orjson.JSONDecodeError as e:
+                raise BadBody(400, f"`{name}` is not JSON") from e
     return request_of(found)
 
 
@@ -94,21 +159,37 @@ def request_of(found: object) -> Request:
         raise BadBody(400, "`variables` is not an object")
     if name is not None and not isinstance(name, str):
         raise BadBody(400, "`operationName` is not text")
+    if not isinstance(found.get("extensions"), dict | None):
+        raise BadBody(400, "`extensions` is not an object")
     return Request(query, variables or {}, name or None)
+
+
+class Parts(MultiPartParser):
+    """What is neither operations nor map is a file, also without a file name: streaming clients send such parts.
+
+    Starlette's parser takes a part without one for a field and holds it in memory. This uses private parts of it.
+    """
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        _, options = parse_options_header(part.content_disposition)
+        if part.content_disposition and b"filename" not in options and options.get(b"name") not in FIELDS:
+            part.content_disposition += b'; filename="%s"' % FILE_NAME
+        super().on_headers_finished()
 
 
 @asynccontextmanager
 async def multipart(scope: Scope, receive: Receive, settings: Settings) -> AsyncIterator[Request]:
     """A request with one file, following the GraphQL multipart request specification. Raises BadBody."""
-    headers = Headers(scope=scope)
+    headers = RequestHeaders(scope=scope)
     if not any(name in headers for name in PREFLIGHT_HEADERS):
         raise BadBody(403, f"multipart/form-data needs one of the headers {', '.join(PREFLIGHT_HEADERS)}", "FORBIDDEN")
     bytes_max = settings.upload_max_bytes + settings.body_max_bytes + PARTS_OVERHEAD_BYTES
-    parser = MultiPartParser(
+    parser = Parts(
         headers,
         _stream(receive, bytes_max),
         max_files=1,
-        max_fields=FIELDS_MAX,
+        max_fields=len(FIELDS),
         max_part_size=settings.body_max_bytes,
     )
     try:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
 import strawberry
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.types import Scope
 
 from fcgraph import db
+from fcgraph.api import entry
 from fcgraph.api.loaders import Loaders
 from fcgraph.api.reader import Reader
-from fcgraph.errors import LimitReached, Unavailable
+from fcgraph.errors import BadInput, LimitReached, Unavailable
 from fcgraph.files import Files
-from fcgraph.queries import OPERATOR, Viewer
+from fcgraph.queries import Viewer
 from fcgraph.queries.pages import PageAsked, asked
 from fcgraph.queries.totals import check_rows
 from fcgraph.settings import Settings
@@ -60,11 +61,24 @@ class Context:
 
     doors: Doors
     request_id: str
-    viewer: Viewer = OPERATOR
-    connection_params: dict[str, object] | None = None
+    viewer: Viewer
     _loaders: Loaders | None = field(init=False, default=None)
     _nodes: int = field(init=False, default=0)
     _totals: int = field(init=False, default=0)
+
+    @staticmethod
+    def of(scope: Scope, doors: Doors) -> Context:
+        """The context of the request with this scope."""
+        request_id, viewer = entry.of(scope)
+        return Context(doors, request_id, viewer)
+
+    def again(self) -> Context:
+        """The context of the next operation on the same connection: the same viewer, another request id."""
+        return Context(self.doors, entry.new_request_id(), self.viewer)
+
+    def reading_by(self, reader: Reader) -> Context:
+        """The same with another reader (connections belong to an event loop) and empty loaders."""
+        return Context(replace(self.doors, reader=reader), self.request_id, self.viewer)
 
     def forget(self) -> None:
         """Start with empty loaders: the next read sees the database as it is then."""
@@ -92,6 +106,12 @@ class Context:
         s = self.settings
         return asked(first, after, last, before, page_default=s.page_default, page_max=s.page_max)
 
+    def search(self, text: str | None) -> str | None:
+        """A text to search for, checked. Raises BadInput."""
+        if text is not None and len(text) > self.settings.search_max_chars:
+            raise BadInput(f"A search has at most {self.settings.search_max_chars} characters (SEARCH_MAX_CHARS)")
+        return text
+
     def count_nodes(self, number: int) -> None:
         """Count what an answer has of pages. Raises LimitReached: how many there are below rows is only known now.
 
@@ -105,11 +125,6 @@ class Context:
         """Count what an answer has of daily totals below lists. Raises BadInput RANGE_TOO_LARGE."""
         self._totals += number
         check_rows(self._totals, rows_max=self.settings.totals_rows_max)
-
-
-def new_request_id() -> str:
-    """An id that a client can tell and the log can be searched for; no secret, so it need not be unguessable."""
-    return f"{random.getrandbits(128):032x}"
 
 
 Info = strawberry.Info[Context, None]

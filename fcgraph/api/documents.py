@@ -122,11 +122,12 @@ class NotAdmitted(Exception):
 
 
 class Admitted(NamedTuple):
-    """An operation within the limits, and its variables as their types want them."""
+    """An operation within the limits, its variables as their types want them, and as they came."""
 
     prepared: Prepared
     operation: OperationDefinitionNode
     coerced: dict[str, Any]
+    variables: Mapping[str, Any]
 
 
 def _signatures(operation: OperationDefinitionNode, schema: GraphQLSchema) -> list[GraphQLVariableSignature]:
@@ -205,7 +206,7 @@ class Documents:
             raise NotAdmitted([e]) from e
         except FcgraphError as e:
             raise NotAdmitted([GraphQLError(e.message, original_error=e)]) from e
-        return Admitted(prepared, operation, coerced)
+        return Admitted(prepared, operation, coerced, variables)
 
     def _values(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> dict[str, Any]:
         values = get_variable_values(

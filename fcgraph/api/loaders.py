@@ -13,10 +13,11 @@ from strawberry.dataloader import DataLoader
 
 from fcgraph.api.reader import Reader
 from fcgraph.errors import LimitReached
-from fcgraph.queries import Statement, Viewer, history, imports, payments, reports, totals, users
+from fcgraph.queries import Statement, Viewer, history, imports, payments, reports, totals, totals_pages, users
 from fcgraph.queries.pages import Kept, PageAsked, cut
 from fcgraph.queries.payments import Drill, PaymentsAsked
-from fcgraph.queries.totals import TotalsAsked
+from fcgraph.queries.report_changes import Basis
+from fcgraph.queries.totals import CurrencySum, TotalsAsked
 from fcgraph.settings import Settings
 
 K = TypeVar("K", bound=Hashable)
@@ -77,15 +78,13 @@ class Loaders:
         """An import's sums per currency."""
         return await self._lists("import_totals", imports.import_totals, "import_id").load(import_id)
 
-    async def report_changes(self, period: str, version: int) -> int:
-        """How many payments of the period changed after this version of its report."""
+    async def report_changes(self, basis: Basis) -> int:
+        """How many payments of its period changed after this version of a report."""
 
-        async def load(keys: list[tuple[str, int]]) -> list[int]:
-            rows = await self._reader.fetch(reports.changes_since(keys))
-            found = {(row["period"], row["version"]): row["changes"] for row in rows}
-            return [found[k] for k in keys]
+        async def load(keys: list[Basis]) -> list[int]:
+            return [row["changes"] for row in await self._reader.fetch(reports.changes_since(keys))]
 
-        return await self._loader("report_changes", load).load((period, version))
+        return await self._loader("report_changes", load).load(basis)
 
     async def payments(self, owner: Drill, asked: PaymentsAsked, page: PageAsked) -> Kept:
         """A page of the owner's payments. Raises LimitReached when all such pages together are too many nodes."""
@@ -147,6 +146,22 @@ class Loaders:
             raise LimitReached(
                 f"{owners} pages of {page.size} payments are more than {nodes_max} nodes (QUERY_NODES_MAX)"
             )
+
+
+async def read_summary(
+    reader: Reader, asked: TotalsAsked, settings: Settings, viewer: Viewer
+) -> tuple[int, list[CurrencySum]]:
+    """The watermark and the sums of the daily totals per currency, from one snapshot, however many totals there are."""
+    asked.check(range_max_days=settings.range_max_days)
+    rows = await reader.fetch(totals_pages.totals_summary(asked, zone=settings.report_timezone, viewer=viewer))
+    watermark: int = rows[0]["watermark"]
+    return watermark, [
+        CurrencySum(
+            row["currency"], row["totalSent"], row["totalReceived"], int(row["sentCount"]), int(row["receivedCount"])
+        )
+        for row in rows
+        if row["currency"] is not None
+    ]
 
 
 async def read_totals(reader: Reader, asked: TotalsAsked, settings: Settings, viewer: Viewer) -> tuple[int, list[Row]]:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 from uuid import UUID
 
 import strawberry
 from starlette.datastructures import UploadFile
 from strawberry.file_uploads import Upload
 
-from fcgraph import csv_imports, log, queue
+from fcgraph import csv_imports, intake, log, queue
 from fcgraph.api.context import Context, Info
+from fcgraph.api.record_ends import dismiss_records, replay_by_filter
 from fcgraph.api.scalars import Month
-from fcgraph.api.types.enums import ConflictResolution, ErrorCode, ImportMode
-from fcgraph.api.types.imports import ImportJob, IntakeRecord
+from fcgraph.api.types.enums import ConflictResolution, ErrorCode, ImportMode, RowProblemCode
+from fcgraph.api.types.imports import ImportJob, IntakeRecord, RowProblem
 from fcgraph.api.types.payments import Payment
+from fcgraph.api.types.record_filter import IntakeRecordFilter, records_meant
 from fcgraph.api.types.reports import ReportFile, generate, report_file
+from fcgraph.api.types.users import Currency
 from fcgraph.errors import Refused, Unavailable
-from fcgraph.intake import resolution
 from fcgraph.queries import imports as imports_sql
 from fcgraph.queries import payments as payments_sql
+from fcgraph.reference.currencies import save_currency
+from fcgraph.reference.users import Imported, import_users
 
 BLOCK_BYTES = 1024 * 1024
 TEXT_NAME = "pasted.csv"
@@ -102,7 +107,13 @@ class ReportFilePayload:
     user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
-@strawberry.type(description="How many records were settled now, and how many still break a rule.")
+@strawberry.type(description="How many records ended now.")
+class ResolvePayload:
+    resolved: int = strawberry.field(description="Records that were open and have ended by this call.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
+
+
+@strawberry.type(description="How many records passed now, and how many still break a rule.")
 class ReplayPayload:
     replayed: int = strawberry.field(description="Records that passed now.")
     still_rejected: int = strawberry.field(description="Records that break a rule still.")
@@ -114,6 +125,40 @@ class ResolveConflictPayload:
     record: IntakeRecord | None = strawberry.field(description="The record with its decision.")
     payment: Payment | None = strawberry.field(description="The payment as it is now.")
     user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
+
+
+@strawberry.type(description="What became of the rows of a file of users.")
+class UsersImportPayload:
+    read: int = strawberry.field(description="Rows read, without the header; the sum of the four counts below.")
+    inserted: int = strawberry.field(description="New users.")
+    renamed: int = strawberry.field(description="Known users who have another name now; the old one is kept.")
+    unchanged: int = strawberry.field(description="Known users who have that name already.")
+    rejected: int = strawberry.field(description="Rows that break a rule; nothing of them is stored.")
+    problems: list[RowProblem] = strawberry.field(
+        description="What is wrong with rejected rows, by line: the first USERS_PROBLEMS_MAX (1,000) problems."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Why the file was not taken; empty when it was.")
+
+    @staticmethod
+    def of(done: Imported, errors: list[UserError]) -> UsersImportPayload:
+        return UsersImportPayload(
+            read=done.read,
+            inserted=done.inserted,
+            renamed=done.renamed,
+            unchanged=done.unchanged,
+            rejected=done.rejected,
+            problems=[
+                RowProblem(column=p.column, code=RowProblemCode(p.code), message=p.message, value=p.value)
+                for p in done.problems
+            ],
+            user_errors=errors,
+        )
+
+
+@strawberry.type(description="The currency as it is now.")
+class CurrencyPayload:
+    currency: Currency | None = strawberry.field(description="The currency; null when it was not saved.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was not saved; empty when it was.")
 
 
 @strawberry.type
@@ -140,16 +185,53 @@ class Mutation:
             errors = [UserError.of(e)]
         return ImportJobPayload(job=await _job(context, import_id), user_errors=errors)
 
-    @strawberry.mutation(description="Judge rejected records again, for instance once a user exists.")
+    @strawberry.mutation(
+        description="Validate rejected records again, for instance once a user exists. A record with INVALID_CSV stays"
+        " rejected: what was stored of its row is not whole."
+    )
     async def replay_intake_records(self, info: Info, record_ids: list[UUID]) -> ReplayPayload:
         context = info.context
         try:
             done = await context.doors.in_thread(
-                resolution.replay, context.doors.engine, context.settings, record_ids, context.request_id
+                intake.replay,
+                context.doors.engine,
+                context.settings,
+                record_ids,
+                context.request_id,
+                principal=context.viewer.principal,
             )
         except Refused as e:
             return ReplayPayload(replayed=0, still_rejected=0, user_errors=[UserError.of(e)])
         return ReplayPayload(replayed=done.replayed, still_rejected=done.still_rejected, user_errors=[])
+
+    @strawberry.mutation(
+        description="Replay every open rejection of the filter, in batches; safe to repeat. NOT_FINISHED: there was no"
+        " time for all of them, and the same call again goes on."
+    )
+    async def replay_matching(self, info: Info, filter: IntakeRecordFilter) -> ReplayPayload:
+        context = info.context
+        done, refused = await context.doors.in_thread(replay_by_filter, context, records_meant(filter))
+        return ReplayPayload(
+            replayed=done.replayed,
+            still_rejected=done.still_rejected,
+            user_errors=[UserError.of(refused)] if refused is not None else [],
+        )
+
+    @strawberry.mutation(
+        description="End rejections that nobody will correct: those with these ids, all or none, or every open one of"
+        " the filter. Exactly one of the two. A conflict is never dismissed; resolveConflict decides it."
+    )
+    async def dismiss_intake_records(
+        self,
+        info: Info,
+        note: str,
+        record_ids: list[UUID] | None = None,
+        filter: IntakeRecordFilter | None = None,
+    ) -> ResolvePayload:
+        context = info.context
+        wanted = records_meant(filter) if filter is not None else None
+        resolved, refused = await context.doors.in_thread(dismiss_records, context, record_ids, wanted, note)
+        return ResolvePayload(resolved=resolved, user_errors=[UserError.of(refused)] if refused is not None else [])
 
     @strawberry.mutation(description="Decide a conflict. The stored payment changes only with ACCEPT_INCOMING.")
     async def resolve_conflict(
@@ -178,6 +260,51 @@ class Mutation:
         found = await report_file(context, made.period, made.version)
         return ReportFilePayload(report_file=found, unchanged=made.unchanged, user_errors=[])
 
+    @strawberry.mutation(
+        description="Bring in users from a CSV with the header user_id,name. A known id with another name is renamed,"
+        " and its old name is kept with the watermark. The file is taken at once; bad rows are rejected alone."
+    )
+    async def import_users(
+        self, info: Info, source: Annotated[CsvSource, strawberry.argument(description="The CSV of users.")]
+    ) -> UsersImportPayload:
+        context = info.context
+        try:
+            done = await context.doors.in_thread(_import_users, context, source)
+        except Refused as e:
+            return UsersImportPayload.of(Imported(), [UserError.of(e)])
+        return UsersImportPayload.of(done, [])
+
+    @strawberry.mutation(
+        description="Add a currency, or change the one with this code. New payments follow it at once; what is stored"
+        " keeps its suspicions. Decimals cannot be fewer than stored payments have."
+    )
+    async def save_currency(
+        self,
+        info: Info,
+        *,
+        code: Annotated[str, strawberry.argument(description="Three letters, such as USD.")],
+        name: Annotated[str, strawberry.argument(description="Its name.")],
+        symbol: Annotated[str | None, strawberry.argument(description="Its sign; null for none.")] = None,
+        minor_units: Annotated[int, strawberry.argument(description="Decimals of an amount, 0 to 4.")],
+        suspicious_above: Annotated[
+            Decimal, strawberry.argument(description="A payment of more than this is suspicious.")
+        ],
+    ) -> CurrencyPayload:
+        context = info.context
+        try:
+            saved = await context.doors.in_thread(
+                save_currency,
+                context.doors.engine,
+                code,
+                name=name,
+                symbol=symbol,
+                minor_units=minor_units,
+                suspicious_above=suspicious_above,
+            )
+        except Refused as e:
+            return CurrencyPayload(currency=None, user_errors=[UserError.of(e)])
+        return CurrencyPayload(currency=Currency(**saved._asdict()), user_errors=[])
+
 
 async def _job(context: Context, import_id: UUID) -> ImportJob | None:
     row = await context.reader.row(imports_sql.imports_by_ids([import_id], viewer=context.viewer))
@@ -185,18 +312,11 @@ async def _job(context: Context, import_id: UUID) -> ImportJob | None:
 
 
 def _accept(context: Context, given: ImportCsvInput) -> csv_imports.Accepted:
-    source = given.source
-    if isinstance(source.upload, UploadFile):
-        stream, name = _blocks(source.upload.file), source.upload.filename
-    elif isinstance(source.text, str):
-        # A lone surrogate cannot be UTF-8: let the rules say so, row by row.
-        stream, name = iter([source.text.encode("utf-8", "surrogatepass")]), TEXT_NAME
-    else:
-        raise Refused("The upload has no file: send it as multipart/form-data", path=("input", "source", "upload"))
+    file, name = _opened(given.source, ("input", "source", "upload"))
     return csv_imports.accept(
         context.doors.engine,
         context.doors.uploads,
-        stream,
+        _blocks(file),
         file_name=given.file_name or name or TEXT_NAME,
         dry_run=bool(given.dry_run),
         mode=(given.mode or ImportMode.VALID_ROWS).value,
@@ -204,6 +324,27 @@ def _accept(context: Context, given: ImportCsvInput) -> csv_imports.Accepted:
         reimport=bool(given.reimport),
         correlation_id=context.request_id,
         upload_max_bytes=context.settings.upload_max_bytes,
+    )
+
+
+def _opened(source: CsvSource, path: tuple[str, ...]) -> tuple[BinaryIO, str | None]:
+    """The CSV as a file, and its name. Raises Refused."""
+    if isinstance(source.upload, UploadFile):
+        return source.upload.file, source.upload.filename
+    if isinstance(source.text, str):
+        # A lone surrogate cannot be UTF-8: let the rules say so, row by row.
+        return io.BytesIO(source.text.encode("utf-8", "surrogatepass")), TEXT_NAME
+    raise Refused("The upload has no file: send it as multipart/form-data", path=path)
+
+
+def _import_users(context: Context, source: CsvSource) -> Imported:
+    file, _ = _opened(source, ("source", "upload"))
+    return import_users(
+        context.doors.engine,
+        file,
+        context.settings,
+        changed_by=context.viewer.principal,
+        correlation_id=context.request_id,
     )
 
 
@@ -231,7 +372,13 @@ def _wake(context: Context, import_id: UUID) -> None:
         logger.warning("import_not_enqueued", import_id=str(import_id))
 
 
-def _resolve(context: Context, record_id: UUID, wanted: ConflictResolution, note: str) -> resolution.Resolved:
-    return resolution.resolve_conflict(
-        context.doors.engine, context.settings, record_id, wanted.value, note, context.request_id
+def _resolve(context: Context, record_id: UUID, wanted: ConflictResolution, note: str) -> intake.Resolved:
+    return intake.resolve_conflict(
+        context.doors.engine,
+        context.settings,
+        record_id,
+        wanted.value,
+        note,
+        context.request_id,
+        principal=context.viewer.principal,
     )

@@ -9,19 +9,21 @@ from uuid import UUID
 import strawberry
 
 from fcgraph.api.context import Info
-from fcgraph.api.loaders import read_totals
+from fcgraph.api.fastpath.selection import is_selected
+from fcgraph.api.loaders import read_summary, read_totals
 from fcgraph.api.pagination import Connection
 from fcgraph.api.scalars import Month
 from fcgraph.api.types.enums import ImportState, IntakeOutcome, PaymentStatus, SourceKind
 from fcgraph.api.types.imports import ImportJob, IntakeRecord, import_jobs, intake_records
 from fcgraph.api.types.payments import Payment, PaymentFilter, all_payments, payments_asked
+from fcgraph.api.types.record_filter import IntakeRecordFilter, ProblemCount, problem_counts
 from fcgraph.api.types.reports import ReportFile, report_file, report_files
 from fcgraph.api.types.totals import DailyTotals, totals_asked
 from fcgraph.api.types.users import COMPLETED_ONLY, Currency, User
 from fcgraph.queries import payments as payments_sql
 from fcgraph.queries import users as users_sql
 from fcgraph.queries.imports import RecordsAsked
-from fcgraph.queries.pages import cut, write_cursor
+from fcgraph.queries.pages import cut
 
 Row = Any
 
@@ -38,11 +40,11 @@ class Query:
         self, info: Info, search: str | None = None, first: int | None = None, after: str | None = None
     ) -> Connection[User]:
         context = info.context
-        page = context.page(first, after)
+        page, search = context.page(first, after), context.search(search)
         rows = await context.reader.fetch(users_sql.users(search, page, viewer=context.viewer))
 
         def cursor(row: Row) -> str:
-            return write_cursor(users_sql.USERS_ORDER.kind, row["name"], row["userId"])
+            return users_sql.cursor_of(row["name"], row["userId"])
 
         async def count() -> int:
             counted: int = await context.reader.value(users_sql.users_count(search, viewer=context.viewer))
@@ -79,8 +81,12 @@ class Query:
     ) -> DailyTotals:
         context = info.context
         asked = totals_asked(start, end, statuses, currency, user_ids)
+        zone = context.settings.report_timezone
+        if not is_selected(info, "rows"):  # then their number does not matter
+            watermark, sums = await read_summary(context.reader, asked, context.settings, context.viewer)
+            return DailyTotals.of(asked, zone, watermark, [], sums)
         watermark, rows = await read_totals(context.reader, asked, context.settings, context.viewer)
-        return DailyTotals.of(asked, context.settings.report_timezone, watermark, rows)
+        return DailyTotals.of(asked, zone, watermark, rows)
 
     @strawberry.field(description="Report files, newest first.")
     async def report_files(
@@ -127,6 +133,10 @@ class Query:
             open_only=open_only is not False,
         )
         return await intake_records(info.context, asked, info.context.page(first, after))
+
+    @strawberry.field(description="How many intake records have each problem, the commonest first; open by default.")
+    async def problem_counts(self, info: Info, filter: IntakeRecordFilter | None = None) -> list[ProblemCount]:
+        return await problem_counts(info.context, filter)
 
     @strawberry.field(description="Every currency.")
     async def currencies(self, info: Info) -> list[Currency]:

@@ -83,7 +83,10 @@ class Reader:
             with self._deadlines.start():
                 rows = await _fetched(connection, statement, at_once)
         except BaseException as e:
-            self._lose(connection)  # whatever state it is in, nobody else gets it
+            if _ended_alone(e) and not connection.is_closed() and not connection.is_in_transaction():
+                self._give(connection)
+            else:
+                self._lose(connection)  # whatever state it is in, nobody else gets it
             raise self._told(e) from e
         self._give(connection)
         return rows
@@ -202,9 +205,23 @@ async def _fetched(connection: asyncpg.Connection, statement: Statement, at_once
         return found
     transaction = connection.transaction()
     await transaction.start()
-    cursor = await connection.cursor(statement.sql, *statement.values)
     rows: list[asyncpg.Record] = []
-    while portion := await cursor.fetch(at_once):
-        rows += portion
+    try:
+        cursor = await connection.cursor(statement.sql, *statement.values)
+        while portion := await cursor.fetch(at_once):
+            rows += portion
+    except asyncpg.PostgresError as e:
+        if _ended_alone(e):
+            await transaction.rollback()
+        raise
     await transaction.commit()
     return rows
+
+
+def _ended_alone(error: BaseException) -> bool:
+    """Whether only the statement failed, so that the connection is as good as before: a new one costs a new backend.
+
+    Not so when the answer may still be on its way (a cancellation, our own timeout) and when the connection is lost,
+    which is also what asyncpg makes of an error that ends it (FATAL).
+    """
+    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, AWAY)

@@ -12,11 +12,12 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from fcgraph import kafka_lag, queue
+from fcgraph import queue
 from fcgraph.api.context import Doors
 from fcgraph.db import POSTGRES_VERSION_MIN
 from fcgraph.errors import FcgraphError, Unavailable
-from fcgraph.queries import Statement
+from fcgraph.kafka_lag import LagReader
+from fcgraph.queries import Statement, kafka_gaps
 
 KAFKA_SECONDS_MAX = 2.0
 KEPT_SECONDS = 1.0  # however many probes ask, the parts are asked once in this time
@@ -33,6 +34,7 @@ class Readiness:
 
     parts: dict[str, str]
     consumer_lag: dict[str, Any] | None
+    kafka_gaps: dict[str, Any] | None
 
     @property
     def ready(self) -> bool:
@@ -40,7 +42,12 @@ class Readiness:
 
     def shown(self) -> dict[str, Any]:
         """As `/health/ready` answers it."""
-        return {"status": "ready" if self.ready else "not ready", **self.parts, "consumer_lag": self.consumer_lag}
+        return {
+            "status": "ready" if self.ready else "not ready",
+            **self.parts,
+            "consumer_lag": self.consumer_lag,
+            "kafka_gaps": self.kafka_gaps,
+        }
 
 
 class Probe:
@@ -51,6 +58,12 @@ class Probe:
         self._lock = asyncio.Lock()
         self._last: Readiness | None = None
         self._at = 0.0
+        self._lag_reader: LagReader | None = None
+
+    def close(self) -> None:
+        """Close the connections that are kept between two questions."""
+        if self._lag_reader is not None:
+            self._lag_reader.close()
 
     async def ask(self) -> Readiness:
         """What is known, at most a second old."""
@@ -76,7 +89,14 @@ class Probe:
             for name, answer in zip(("postgresql", "redis", "kafka"), answers, strict=True)
         }
         lag = await asyncio.to_thread(self._lag) if parts["kafka"] == OK else None
-        return Readiness(parts, lag)
+        gaps = await self._gaps() if parts["postgresql"] == OK else None
+        return Readiness(parts, lag, gaps)
+
+    async def _gaps(self) -> dict[str, Any] | None:
+        try:
+            return kafka_gaps.shown(await self._doors.reader.fetch(kafka_gaps.GAPS))
+        except FcgraphError:
+            return None  # it went away since it was asked
 
     async def _ask_postgresql(self) -> str:
         (version, migrated) = (await self._doors.reader.fetch(ASK_POSTGRESQL))[0]
@@ -86,17 +106,12 @@ class Probe:
 
     def _lag(self) -> dict[str, Any] | None:
         s = self._doors.settings
+        if self._lag_reader is None:
+            self._lag_reader = LagReader(s.kafka_broker, s.kafka_topic, s.kafka_consumer_group)
         try:
-            found = kafka_lag.read_lag(
-                s.kafka_broker, s.kafka_topic, s.kafka_consumer_group, timeout_seconds=KAFKA_SECONDS_MAX
-            )
+            return self._lag_reader.read(KAFKA_SECONDS_MAX).shown(datetime.now(UTC))
         except Unavailable:
             return None
-        return {
-            "total": found.total,
-            "partitions": {str(p.partition): p.lag for p in found.partitions},
-            "oldest_unread_age_seconds": found.oldest_unread_age_seconds(datetime.now(UTC)),
-        }
 
 
 @lru_cache(maxsize=2)
@@ -114,5 +129,4 @@ def _ask_kafka(broker: str) -> str:
 
 
 def _ask_redis(url: str) -> str:
-    queue.ping(url)
-    return OK
+    return queue.why_no_writes(url) or OK

@@ -35,7 +35,7 @@ router = APIRouter()
 
 def context_of(request: Request) -> Context:
     """The context of a REST request."""
-    return Context(request.app.state.doors, request.state.request_id)
+    return Context.of(request.scope, request.app.state.doors)
 
 
 Asks = Annotated[Context, Depends(context_of)]
@@ -108,7 +108,8 @@ async def user_daily_totals(context: Asks, user_id: str, start: Day, end: Day) -
     )
 
 
-@router.api_route("/reports/{file_name}", methods=["GET", "HEAD"])
+@router.head("/reports/{file_name}", include_in_schema=False)
+@router.get("/reports/{file_name}")
 async def report(context: Asks, request: Request, file_name: str) -> Response:
     """A report file. The name is looked up in the table; nothing of the request becomes a path."""
     row = None
@@ -131,8 +132,9 @@ async def report(context: Asks, request: Request, file_name: str) -> Response:
     )
 
 
+@router.head("/imports/{import_id}/rejects.csv", include_in_schema=False)
 @router.get("/imports/{import_id}/rejects.csv")
-async def rejects(context: Asks, import_id: str) -> Response:
+async def rejects(context: Asks, request: Request, import_id: str) -> Response:
     """The rows of an import that were not taken, as a CSV that can be corrected and uploaded as it is."""
     known_id = _uuid(import_id)
     if known_id is None or await context.loaders.import_job(known_id) is None:
@@ -143,7 +145,7 @@ async def rejects(context: Asks, import_id: str) -> Response:
     if found is None:
         raise BadInput("There is no such import", code="NOT_FOUND")
     return StreamingResponse(
-        found,
+        found if request.method == "GET" else iter(()),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="rejects_{known_id}.csv"'},
     )

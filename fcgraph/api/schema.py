@@ -10,6 +10,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 from strawberry.types.execution import ExecutionResult, StreamExecutionResult
+from strawberry.types.graphql import OperationType
 
 from fcgraph.api import answers, arguments
 from fcgraph.api.documents import Documents
@@ -18,6 +19,7 @@ from fcgraph.api.plain import PlainObjects
 from fcgraph.api.query import Query
 from fcgraph.api.scalars import SCALARS
 from fcgraph.api.subscription import Subscription
+from fcgraph.errors import BadInput
 from fcgraph.settings import Settings
 
 
@@ -29,7 +31,11 @@ class FcgraphSchema(strawberry.Schema):
 
 
 class FromDocuments(SchemaExtension):
-    """Takes parsing and validation from `Documents`, which admitted the operation, and tells streamed errors safely."""
+    """Takes parsing and validation from `Documents`, which admitted the operation, and masks errors of subscriptions.
+
+    Every operation that Strawberry executes comes by here, over HTTP and over websockets, so mutations of those who are
+    no operators are refused here.
+    """
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -45,7 +51,12 @@ class FromDocuments(SchemaExtension):
         yield
 
     def on_validate(self) -> Iterator[None]:
-        self.execution_context.pre_execution_errors = list(self._prepared.errors)
+        errors = list(self._prepared.errors)
+        is_mutation = not errors and self.execution_context.operation_type is OperationType.MUTATION
+        if is_mutation and self.execution_context.context.viewer.user_id is not None:
+            refused = BadInput("Only an operator may change anything", code="FORBIDDEN")
+            errors = [GraphQLError(refused.message, original_error=refused)]
+        self.execution_context.pre_execution_errors = errors
         yield
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:

@@ -28,12 +28,12 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 
 from fcgraph.api import answers
 from fcgraph.api.bodies import Request
-from fcgraph.api.context import Context, Doors, new_request_id
+from fcgraph.api.context import Context, Doors
 from fcgraph.api.documents import Documents, NotAdmitted
 from fcgraph.api.schema import FcgraphSchema
 from fcgraph.errors import LimitReached
 
-Answering = Callable[[Request, str], Awaitable[bytes]]  # a query and a request id to the body of the answer
+Answering = Callable[[Request, Context], Awaitable[bytes]]  # the body of the answer to a query
 INVALID_FRAME = "Invalid message"
 TOO_BIG = 1009
 
@@ -71,11 +71,11 @@ class StrictHandler(BaseGraphQLTransportWSHandler[Context, None]):
         name = operation.operation_name or None
         if self.view.documents.prepare(operation.query).operation(name).operation is not OperationType.QUERY:
             own = copy(self)
-            own.context = self.view.new_context()
+            own.context = self.context.again()
             await super(StrictHandler, own).run_operation(operation)
             return
         request = Request(operation.query, operation.variables or {}, name)
-        answer: Any = orjson.Fragment(await self.view.answer(request, new_request_id()))
+        answer: Any = orjson.Fragment(await self.view.answer(request, self.context.again()))
         await operation.send_operation_message({"id": operation.id, "type": "next", "payload": answer})
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
@@ -113,10 +113,6 @@ class GraphQLSocket(GraphQL[Context, None]):
         self.documents = documents
         self.answer = answer
 
-    def new_context(self) -> Context:
-        """The context of one operation."""
-        return Context(self._doors, new_request_id())
-
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)
 
@@ -124,7 +120,7 @@ class GraphQLSocket(GraphQL[Context, None]):
         return orjson.dumps(data).decode()
 
     async def get_context(self, request: HttpRequest | WebSocket, response: Response | WebSocket) -> Context:
-        return self.new_context()
+        return Context.of(request.scope, self._doors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         bytes_max = self._doors.settings.body_max_bytes

@@ -5,7 +5,8 @@
 """
 
 from fcgraph.csv_imports.acceptance import Accepted, Expected, accept
+from fcgraph.csv_imports.progress import differences, mismatch_text
 from fcgraph.csv_imports.rejects import rejects_csv
 from fcgraph.csv_imports.runner import cancel, due, run
 
-__all__ = ["Accepted", "Expected", "accept", "cancel", "due", "rejects_csv", "run"]
+__all__ = ["Accepted", "Expected", "accept", "cancel", "differences", "due", "mismatch_text", "rejects_csv", "run"]

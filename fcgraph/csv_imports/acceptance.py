@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from fcgraph import csv_rows, db, failpoints
+from fcgraph import csv_fields, csv_rows, db, failpoints
 from fcgraph.csv_rows import Header
 from fcgraph.errors import Refused
 from fcgraph.files import Draft, Files
@@ -103,9 +103,14 @@ def _header(taken: _Taken) -> Header:
         header = csv_rows.read_header(taken.head)
     except Refused as e:
         raise Refused(e.message, code=e.code, path=SOURCE_PATH) from e
-    if taken.size <= csv_rows.HEAD_BYTES and not taken.head[header.end_byte :].strip():
+    if taken.size <= csv_rows.HEAD_BYTES and not _has_rows(taken.head[header.end_byte :], header):
         raise Refused("The file has a header and no rows.", path=SOURCE_PATH)
     return header
+
+
+def _has_rows(below: bytes, header: Header) -> bool:
+    lines = (csv_rows.take_apart(n, line, len(line)) for n, line in enumerate(below.splitlines()))
+    return any(csv_fields.as_row(line, header) is not None for line in lines)
 
 
 def _earlier(connection: Connection, sha256: str) -> UUID | None:

@@ -57,14 +57,18 @@ def add_chunk(
     """Move the import on by one chunk, in the chunk's own transaction. Raises Fenced."""
     added = ", ".join(f"{column} = {column} + %s" for column in COUNT_COLUMNS)
     cursor.execute(
-        f"UPDATE imports SET {added}, done_chunks = %s, done_bytes = %s, done_lines = %s,"
-        " heartbeat_at = clock_timestamp() WHERE import_id = %s AND attempt = %s AND done_chunks = %s"
+        f"UPDATE imports SET {added}, skipped_lines = skipped_lines + %s, done_chunks = %s, done_bytes = %s,"
+        " done_lines = %s, heartbeat_at = clock_timestamp() WHERE import_id = %s AND attempt = %s AND done_chunks = %s"
         " AND state = 'RUNNING'",
-        (*counts.values(), number + 1, chunk.end_byte, chunk.next_line, *_fence(claimed), number),
+        (*counts.values(), batch.skipped_lines, number + 1, *_end_of(chunk), *_fence(claimed), number),
     )
     if cursor.rowcount == 0:
         raise Fenced
     add_totals(cursor, claimed.import_id, sums(batch, settled))
+
+
+def _end_of(chunk: Chunk) -> tuple[int, int]:
+    return chunk.end_byte, chunk.next_line
 
 
 def _fence(claimed: Claim) -> tuple[str, int]:
@@ -103,13 +107,21 @@ def mismatches(connection: Connection, import_id: UUID) -> list[str]:
         sa.text("SELECT read_count, expected_row_count, expected_totals FROM imports WHERE import_id = :id"),
         {"id": import_id},
     ).one()
-    found = []
-    if row.expected_row_count is not None and row.expected_row_count != row.read_count:
-        found.append(f"{row.expected_row_count} rows expected, {row.read_count} read")
     totals = sa.text("SELECT currency, accepted FROM import_totals WHERE import_id = :id")
     accepted: dict[str, Decimal] = {code: sum_ for code, sum_ in connection.execute(totals, {"id": import_id})}  # noqa: C416 a Row is no pair of types
-    for code, expected in sorted((row.expected_totals or {}).items()):
-        if accepted.get(code, Decimal(0)) != Decimal(expected):
+    expected = {code: Decimal(amount) for code, amount in (row.expected_totals or {}).items()}
+    return differences(row.expected_row_count, expected, row.read_count, accepted)
+
+
+def differences(
+    row_count: int | None, totals: Mapping[str, Decimal], read: int, accepted: Mapping[str, Decimal]
+) -> list[str]:
+    """Where the number of rows and the sums expected differ from those found, said for a person."""
+    found = []
+    if row_count is not None and row_count != read:
+        found.append(f"{row_count} rows expected, {read} read")
+    for code, expected in sorted(totals.items()):
+        if accepted.get(code, Decimal(0)) != expected:
             found.append(f"{expected} {code} expected, {accepted.get(code, Decimal(0))} accepted")
     return found
 

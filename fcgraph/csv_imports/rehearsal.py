@@ -17,11 +17,13 @@ from sqlalchemy.exc import DBAPIError
 from fcgraph import csv_rows, db
 from fcgraph.csv_imports.progress import Claim, Fenced, add_chunk, finish, give_up, mismatch_text, mismatches
 from fcgraph.csv_rows import Chunk
+from fcgraph.errors import Refused
 from fcgraph.files import Files
 from fcgraph.intake import Batch, Counts, Source
 from fcgraph.intake.judge import Judge
 from fcgraph.intake.lanes import worth_again
 from fcgraph.intake.settle import Settled, Unsettled, close_batch, open_batch, settle
+from fcgraph.intake.supersession import supersede
 from fcgraph.intake.writer import judge_of
 from fcgraph.settings import Settings
 
@@ -85,7 +87,10 @@ def _batches(
         for chunk in found:
             check()
             source = Source("CSV", import_id=claimed.import_id, chunk=chunk_number)
-            yield chunk, judge.csv(chunk, header, source, claimed.correlation_id, settings.csv_line_max_bytes)
+            batch = judge.csv(chunk, header, source, claimed.correlation_id, settings.csv_line_max_bytes)
+            if batch.other_header is not None:
+                raise Refused(f"{batch.other_header}; nothing was written. Split the file there and send both parts.")
+            yield chunk, batch
 
 
 def _rehearse(
@@ -125,7 +130,8 @@ def _start_over(connection: Connection, claimed: Claim) -> None:
         sa.text(
             "UPDATE imports SET read_count = 0, inserted_count = 0, updated_count = 0, duplicate_count = 0,"
             " stale_count = 0, conflict_count = 0, rejected_count = 0, suspicious_count = 0, done_chunks = 0,"
-            " done_bytes = 0, done_lines = 0 WHERE import_id = :id AND attempt = :attempt AND state = 'RUNNING'"
+            " done_bytes = 0, done_lines = 0, skipped_lines = 0"
+            " WHERE import_id = :id AND attempt = :attempt AND state = 'RUNNING'"
         ),
         keys,
     )
@@ -158,6 +164,7 @@ def _write_whole(engine: Engine, files: Files, claimed: Claim, settings: Setting
             counts = settled.counts(batch)
             if counts.rejected or counts.conflict:
                 raise _NotClean
+            supersede(cursor, batch)
             total += counts
         if batch_id is not None:
             _set_counts(connection, claimed, total)

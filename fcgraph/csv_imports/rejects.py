@@ -11,18 +11,20 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from fcgraph import csv_rows, db
+from fcgraph import csv_rows, csv_whole, db
+from fcgraph.csv_rows import Header
 from fcgraph.formulas import with_guard, without_guard
 
-OWN_COLUMNS = ("_line", "_outcome", "_problems")
+OWN_COLUMNS = ("_line", "_outcome", "_problems", csv_rows.RECORD_COLUMN)
 FETCHED_ROWS = 2000
-WHOLE = {"INVALID_CSV", "INVALID_ENCODING", "EXTRA_VALUES"}
 
 
 def rejects_csv(engine: Engine, import_id: UUID) -> Iterator[bytes] | None:
-    """The rejected and conflicting rows in line order: the input's header, then `_line,_outcome,_problems`.
+    """The rejected rows in line order: the input's header, then `_line,_outcome,_problems,_record`.
 
-    LF line ends, UTF-8, cells guarded against spreadsheet formulas. None when there is no such import.
+    A conflict is left out: sent again it would conflict again, and a person decides it. `_record` names the intake
+    record, which the corrected row ends. LF line ends, UTF-8, cells guarded against spreadsheet formulas. None when
+    there is no such import.
     """
     with db.read(engine) as connection:
         raw = connection.scalar(sa.text("SELECT header FROM imports WHERE import_id = :id"), {"id": import_id})
@@ -31,28 +33,39 @@ def rejects_csv(engine: Engine, import_id: UUID) -> Iterator[bytes] | None:
 
 def _lines(engine: Engine, import_id: UUID, raw_header: bytes) -> Iterator[bytes]:
     header = csv_rows.read_header(raw_header + b"\n")
-    names = csv_rows.header_cells(raw_header)
-    own = [n for n, name in enumerate(names) if name.strip().lower() in OWN_COLUMNS]
-    yield _line([with_guard(name) for n, name in enumerate(names) if n not in own] + list(OWN_COLUMNS))
+    names = [name for n, name in enumerate(csv_rows.header_cells(raw_header)) if n not in header.own]
+    yield _line([*map(with_guard, names), *OWN_COLUMNS])
     statement = sa.text(
-        "SELECT position, outcome, raw, problems FROM intake_records WHERE import_id = :id AND kind = 'CSV'"
-        " ORDER BY position"
+        "SELECT position, outcome, raw, problems, record_id FROM intake_records WHERE import_id = :id AND kind = 'CSV'"
+        " AND outcome = 'REJECTED' ORDER BY position"
     )
     with db.read(engine, snapshot=True) as connection:
         found = connection.execution_options(yield_per=FETCHED_ROWS).execute(statement, {"id": import_id})
-        for position, outcome, raw, problems in found:
+        for position, outcome, raw, problems, record_id in found:
             text = bytes(raw).decode("utf-8", "backslashreplace").replace("\0", "\\0")
-            fields = text if _is_whole(problems) else csv_rows.parse_fields(text)
-            cells = [text] if isinstance(fields, str) else [f for n, f in enumerate(fields) if n not in own]
-            if header.guarded:
-                cells = [without_guard(cell) for cell in cells]
-            cells += [""] * (len(names) - len(own) - len(cells))
-            yield _line([*map(with_guard, cells), str(position), outcome, with_guard(_told(problems))])
+            cells, told = _cells(text, header, problems), _told(problems)
+            if _is_whole(problems):
+                told = csv_whole.with_mark(told, cells[0])
+            cells += [""] * (len(names) - len(cells))
+            yield _line([*map(with_guard, cells), str(position), outcome, with_guard(told), str(record_id)])
+
+
+def _cells(text: str, header: Header, problems: list[dict[str, Any]]) -> list[str]:
+    """The row's cells without those that an earlier rejects file added, or the whole row in one cell."""
+    fields = csv_rows.parse_fields(text)
+    if isinstance(fields, str) or (_is_whole(problems) and not header.guarded):
+        return [without_guard(text) if header.guarded else text]
+    cells = [cell for n, cell in enumerate(fields) if n not in header.own]
+    if header.guarded:
+        cells = [without_guard(cell) for cell in cells]
+    if _is_whole(problems) and any(cells[1:]):
+        return [_line(cells).decode("utf-8").removesuffix("\n")]
+    return cells
 
 
 def _is_whole(problems: list[dict[str, Any]]) -> bool:
     """Whether the row stands whole in the first cell: laid out in cells it would lose what is wrong with it."""
-    return not WHOLE.isdisjoint(problem["code"] for problem in problems)
+    return any(problem["code"] in csv_whole.WHOLE for problem in problems)
 
 
 def _told(problems: list[dict[str, Any]]) -> str:

@@ -21,6 +21,7 @@ from fcgraph.errors import FcgraphError, Refused
 from fcgraph.files import Files
 from fcgraph.intake import Batch, Source, Writer
 from fcgraph.intake.settle import Settled, close_batch
+from fcgraph.intake.supersession import supersede
 from fcgraph.settings import Settings
 
 Progress = Callable[[float], None]
@@ -47,6 +48,9 @@ def run(
                 state = _run_chunks(engine, files, claimed, settings, heartbeat.check, on_progress)
     except Fenced:
         logger.info("import_fenced")  # cancelled, or taken over by another worker
+    except Refused as e:
+        logger.warning("import_refused")
+        give_up(engine, claimed, e.message)
     except Exception as e:
         if db.may_pass(e):
             logger.warning("import_interrupted", reason=type(e).__name__)
@@ -94,10 +98,11 @@ def _run_chunks(
 
 
 def _account(claimed: Claim, number: int, chunk: Chunk) -> Callable[[Any, Batch, Settled], None]:
-    """Closes the batch of a chunk: counts and progress of the import commit with the payments."""
+    """Closes the batch of a chunk: records it corrects, counts and progress of the import commit with the payments."""
 
     def close(cursor: Any, batch: Batch, settled: Settled) -> None:
         failpoints.reach("chunk-written")
+        supersede(cursor, batch)
         counts = settled.counts(batch)
         add_chunk(cursor, claimed, number, chunk, counts, settled, batch)
         close_batch(cursor, settled.batch_id, counts)

@@ -21,6 +21,9 @@ JAVA_ANSWER_SECONDS = 10
 LAST_LINES_MAX = 3
 STOP_SECONDS = 2
 POLL_SECONDS = 0.05
+SAY_EVERY_SECONDS = 3.0
+DOWNLOADED = re.compile(r"Downloaded from .*\(([\d.]+) ([kMG]?B)")
+UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 Say = Callable[[str], None]
 
@@ -67,7 +70,7 @@ def resolve(data_dir: Path, *, reach_seconds: float, download_seconds: float, sa
     making = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
     # -U: a repository that could not be reached yesterday is asked again today.
     argv = ["mvn", "-B", "-U", "-f", str(POM), PLUGIN, f"-DoutputDirectory={making}", "-DincludeScope=runtime"]
-    reason = run_maven(argv, reach_seconds, download_seconds)
+    reason = run_maven(argv, reach_seconds, download_seconds, say)
     if reason is None and not any(making.glob("kafka_*.jar")):
         reason = "Maven brought no Kafka"
     if reason is None and not target.exists():  # or somebody else was quicker
@@ -77,23 +80,29 @@ def resolve(data_dir: Path, *, reach_seconds: float, download_seconds: float, sa
 
 
 class Listener:
-    """Hears what Maven says: when its repository answered last, and what went wrong."""
+    """Hears what Maven says: when its repository answered last, what came from it, and what went wrong."""
 
     def __init__(self) -> None:
         self.heard_at = time.monotonic()
         self.errors: list[str] = []
+        self.files = 0
+        self.size_bytes = 0.0
 
     def __call__(self, name: str, line: str) -> None:
+        if came := DOWNLOADED.search(line):
+            self.files += 1
+            self.size_bytes += float(came.group(1)) * UNITS[came.group(2)]
         if "Downloading from" not in line:  # a wish is no answer
             self.heard_at = time.monotonic()
         if "ERROR" in line:
             self.errors.append(line)
 
 
-def run_maven(argv: list[str], reach_seconds: float, download_seconds: float) -> str | None:
+def run_maven(argv: list[str], reach_seconds: float, download_seconds: float, say: Say) -> str | None:
     """Run Maven; None when it ended well, else why not. It is stopped when its repository stays silent."""
     listener = Listener()
     end = time.monotonic() + download_seconds
+    said_at, said_files = time.monotonic(), 0
     maven = Process(Part("maven", argv, os.environ, ready=lambda: True, stop_seconds=STOP_SECONDS), listener)
     try:
         maven.start()
@@ -103,6 +112,9 @@ def run_maven(argv: list[str], reach_seconds: float, download_seconds: float) ->
                 return f"the download took longer than {download_seconds:g} s (MAVEN_DOWNLOAD_SECONDS)"
             if now > listener.heard_at + reach_seconds:
                 return OUT_OF_REACH
+            if listener.files > said_files and now > said_at + SAY_EVERY_SECONDS:
+                said_at, said_files = now, listener.files
+                say(f"Apache Kafka: {listener.files} files, {listener.size_bytes / 1e6:.0f} MB have come")
             time.sleep(POLL_SECONDS)
     finally:
         maven.stop()

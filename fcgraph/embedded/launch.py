@@ -13,52 +13,23 @@ import pwd
 import signal
 import sys
 
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
-CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
-CAPABILITY_VERSION_3 = 0x20080522
+PR_SET_PDEATHSIG = 1
 
 
-class CapabilityHeader(ctypes.Structure):
-    """What capget(2) and capset(2) are about: this process."""
+def become(user: str, folder: str) -> None:
+    """Go on as `user`, with nothing of root's rights, in `folder`.
 
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class CapabilityData(ctypes.Structure):
-    """Thirty-two capabilities, as bits."""
-
-    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
-
-
-def become(user: str) -> None:
-    """Go on as `user`, who may still pass through folders that only root may enter (a clone under /root, say).
-
-    Reading is all that is kept, or what stands for it where a container has taken that away.
+    Root opens the folder and the user enters it: the parents may be closed to the user, and the folder to a root
+    whose container has taken away its right to override permissions.
     """
     entry = pwd.getpwnam(user)
-    linux = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-    if linux is not None:
-        linux.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    opened = os.open(folder, os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)) if folder else None
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
-    if linux is not None:
-        keep_passage(linux)
-
-
-def keep_passage(linux: ctypes.CDLL) -> None:
-    """Keep one capability over the exec that follows: to read and search, or else to override permissions."""
-    header = CapabilityHeader(CAPABILITY_VERSION_3, 0)
-    data = (CapabilityData * 2)()
-    if linux.capget(ctypes.byref(header), data) != 0:
-        return
-    for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
-        bit = 1 << capability
-        if data[0].permitted & bit:
-            kept = (CapabilityData * 2)(CapabilityData(bit, bit, bit), CapabilityData(0, 0, 0))
-            if linux.capset(ctypes.byref(header), kept) == 0:
-                linux.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
-            return
+    if opened is not None:
+        os.fchdir(opened)
+        os.close(opened)
 
 
 def die_with(parent: int, with_signal: int) -> None:
@@ -72,12 +43,13 @@ def die_with(parent: int, with_signal: int) -> None:
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--user", default="")
+    options.add_argument("--folder", default="")
     options.add_argument("--parent", type=int, default=0)
     options.add_argument("--death-signal", type=int, default=signal.SIGTERM)
     options.add_argument("program", nargs=argparse.REMAINDER)
     given = options.parse_args()
     if given.user:
-        become(given.user)
+        become(given.user, given.folder)
     if given.parent:
         die_with(given.parent, given.death_signal)  # after the change of user, which forgets such a wish
     try:

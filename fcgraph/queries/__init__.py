@@ -5,6 +5,7 @@ Here is the text of statements and their values; running them is the caller's. A
 """
 
 from fcgraph.queries.statement import Statement as Statement
+from fcgraph.queries.statement import Values as Values
 from fcgraph.queries.totals import daily_totals_sql as daily_totals_sql
 from fcgraph.queries.viewer import OPERATOR as OPERATOR
 from fcgraph.queries.viewer import Viewer as Viewer

@@ -27,10 +27,11 @@ JSON_OF_KIND = {
 
 
 # The decimals of a row's currency. A join would be paid per row, and so would looking up what nearly always is two.
-MINOR_UNITS = (
-    "CASE WHEN {0}.currency <> ALL (ARRAY(SELECT code FROM currency WHERE minor_units <> 2)) THEN 2"
-    " ELSE ((SELECT jsonb_object_agg(code, minor_units) FROM currency) -> {0}.currency)::int END"
+_MINOR_UNITS = (
+    "CASE WHEN {0} <> ALL (ARRAY(SELECT code FROM currency WHERE minor_units <> 2)) THEN 2"
+    " ELSE ((SELECT jsonb_object_agg(code, minor_units) FROM currency) -> {0})::int END"
 )
+MINOR_UNITS = _MINOR_UNITS.format("{0}.currency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,24 @@ REVISION = Shape(
         "revision": Column("{0}.revision", "int"),
         "status": Column("{0}.status", "enum"),
         "recordedAt": Column("COALESCE({0}.changed_at, b.recorded_at)", "instant", of_batch=True),
+        "note": Column("{0}.note", "text", nullable=True),
+        "decidedBy": Column("{0}.decided_by", "text", nullable=True),
+    },
+)
+
+# What a payment was before a revision; the columns are NULL where the row has no `previous`.
+_CURRENCY_BEFORE = "({0}.previous->>'currency')"
+PAYMENT_STATE = Shape(
+    "PaymentState",
+    {
+        "senderId": Column("({0}.previous->>'sender_id')::uuid", "uuid"),
+        "receiverId": Column("({0}.previous->>'receiver_id')::uuid", "uuid"),
+        "amount": Column(
+            f"round(({{0}}.previous->>'amount')::numeric, {_MINOR_UNITS.format(_CURRENCY_BEFORE)})", "money"
+        ),
+        "currency": Column(_CURRENCY_BEFORE, "code"),
+        "timestamp": Column("({0}.previous->>'timestamp')::timestamptz", "instant"),
+        "status": Column("({0}.previous->>'status')", "enum"),
     },
 )
 

@@ -1,4 +1,4 @@
-"""Imports and what was kept of them and of Kafka: jobs, control totals, rejected records and conflicts."""
+"""Imports and intake records: jobs, control totals, rejections and conflicts of files and of Kafka."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import UUID
 from fcgraph.queries.pages import Order, PageAsked
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
+from fcgraph.record_filter import RecordFilter
 
 IMPORTS_ORDER = Order("imports", (("i.import_id", "uuid"),), descending=True)
 # In an import by line, elsewhere newest first.
@@ -18,11 +19,26 @@ RECORDS_ORDER = Order("records", (("r.record_id", "uuid"),), descending=True)
 JOB = (
     "i.import_id, i.file_name, i.sha256, i.size_bytes, i.mode, i.dry_run, i.state, i.done_bytes, i.ignored_columns,"
     " i.expected_totals, i.failure, i.created_at, i.started_at, i.finished_at, i.read_count, i.inserted_count,"
-    " i.updated_count, i.duplicate_count, i.stale_count, i.conflict_count, i.rejected_count, i.suspicious_count"
+    " i.updated_count, i.duplicate_count, i.stale_count, i.conflict_count, i.rejected_count, i.suspicious_count,"
+    " i.skipped_lines"
+)
+# Amounts of a difference are at their currency's scale. The currency is the difference's own where it differs as well,
+# else the payment's; a currency that nobody knows leaves the amount as it came, and no digit is ever rounded away.
+_SCALED = (
+    "(SELECT to_jsonb(round(a.amount, greatest(scale(a.amount), COALESCE(c.minor_units, 0)))::text)"
+    " FROM (SELECT (d.value->>'{side}')::numeric AS amount) a LEFT JOIN currency c ON c.code = COALESCE("
+    "(SELECT o->>'{side}' FROM jsonb_array_elements(r.differences) o WHERE o->>'field' = 'currency'), p.currency))"
+)
+DIFFERENCES = (
+    "(SELECT COALESCE(jsonb_agg(CASE WHEN d.value->>'field' <> 'amount' THEN d.value ELSE d.value"
+    f" || jsonb_build_object('stored', {_SCALED.format(side='stored')}, 'incoming', {_SCALED.format(side='incoming')})"
+    " END ORDER BY d.n), '[]') FROM jsonb_array_elements(r.differences) WITH ORDINALITY d (value, n)"
+    " LEFT JOIN transactions p ON p.transaction_id = r.transaction_id) AS differences"
 )
 RECORD = (
     "r.record_id, r.outcome, r.kind, r.import_id, k.topic, r.partition, r.position, r.transaction_id, r.raw,"
-    " r.problems, r.differences, r.received_at, r.resolved_at, r.resolution"
+    f" r.problems, {DIFFERENCES}, r.received_at, r.resolved_at, r.resolution, r.note, r.resolved_by,"
+    " r.superseded_import_id, r.superseded_position"
 )
 RECORDS_FROM = " FROM intake_records r LEFT JOIN kafka_topics k ON k.topic_ref = r.topic_ref"
 
@@ -78,15 +94,9 @@ def import_totals(import_ids: Sequence[UUID]) -> Statement:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordsAsked:
-    """Which kept records: all conditions must hold; None means no condition."""
-
-    kind: str | None = None
-    outcomes: tuple[str, ...] | None = None
-    codes: tuple[str, ...] | None = None
-    import_id: UUID | None = None
-    open_only: bool = False
+@dataclass(frozen=True)
+class RecordsAsked(RecordFilter):
+    """Which intake records a viewer asks for."""
 
     @property
     def order(self) -> Order:
@@ -94,19 +104,7 @@ class RecordsAsked:
         return RECORDS_ORDER if self.import_id is None else LINES_ORDER
 
     def conditions(self, values: Values, viewer: Viewer) -> list[str]:
-        where = _for_operators(viewer)
-        if self.kind is not None:
-            where.append(f"r.kind = {values.add(self.kind, 'text')}")
-        if self.outcomes is not None:
-            where.append(f"r.outcome = ANY({values.add(list(self.outcomes), 'text[]')})")
-        if self.codes is not None:
-            codes = values.add(list(self.codes), "text[]")
-            where.append(f"EXISTS (SELECT FROM jsonb_array_elements(r.problems) p WHERE p->>'code' = ANY({codes}))")
-        if self.import_id is not None:
-            where.append(f"r.import_id = {values.add(self.import_id, 'uuid')}")
-        if self.open_only:
-            where.append("r.resolved_at IS NULL")
-        return where
+        return _for_operators(viewer) + self.where(values.add)
 
 
 def records(asked: RecordsAsked, page: PageAsked, *, viewer: Viewer) -> Statement:
@@ -128,3 +126,15 @@ def record(record_id: UUID, *, viewer: Viewer) -> Statement:
     values = Values()
     where = [f"r.record_id = {values.add(record_id, 'uuid')}", *_for_operators(viewer)]
     return Statement(f"SELECT {RECORD}{RECORDS_FROM}{_where(where)}", values.items)
+
+
+def problem_counts(asked: RecordsAsked, *, viewer: Viewer) -> Statement:
+    """How many records have each problem code, the commonest first; a record counts once for each of its codes."""
+    values = Values()
+    where = asked.conditions(values, viewer)
+    codes = "SELECT DISTINCT p->>'code' AS code FROM jsonb_array_elements(r.problems) p"
+    return Statement(
+        f"SELECT c.code, count(*) AS records FROM intake_records r CROSS JOIN LATERAL ({codes}) c{_where(where)}"
+        " GROUP BY c.code ORDER BY records DESC, c.code",
+        values.items,
+    )

@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import orjson
@@ -16,7 +16,10 @@ from fcgraph.queries.statement import Values
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-CURSOR_LENGTH_MAX = 2048  # a cursor holds a user's name at most; anything longer was not made here
+# A text in a sort key has at most so many characters: the cursor of a longer one would not be accepted, and an index
+# could not hold it (2,704 bytes an entry). A list of longer texts is sorted by their `beginning`, then by an id.
+KEY_TEXT_MAX_CHARS = 200
+CURSOR_LENGTH_MAX = 2048  # anything longer was not made here: even a text full of escapes makes 1,700
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,11 @@ def cut(rows: list[object], page: PageAsked) -> Kept:
         rows.reverse()
         return Kept(rows, page.before is not None, more or page.after is not None)
     return Kept(rows, more or page.before is not None, page.after is not None)
+
+
+def beginning(column: str) -> str:
+    """SQL of the part of a text column that a list may be sorted by; its index must be on the same expression."""
+    return f'"left"({column}, {KEY_TEXT_MAX_CHARS})'
 
 
 def write_cursor(kind: str, *key: object) -> str:
@@ -124,6 +132,10 @@ def _uuid(part: object) -> object:
     return UUID(str(part))
 
 
+def _day(part: object) -> object:
+    return date.fromisoformat(str(part))
+
+
 def _instant(part: object) -> object:
     if type(part) is not int:
         raise ValueError("no instant")
@@ -134,6 +146,7 @@ READ_KEY: dict[str, Callable[[object], object]] = {
     "text": _text,
     "bigint": _whole,
     "uuid": _uuid,
+    "date": _day,
     "timestamptz": _instant,
 }
 

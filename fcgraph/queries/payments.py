@@ -13,9 +13,9 @@ from uuid import UUID
 
 from fcgraph.errors import BadInput
 from fcgraph.queries.columns import BATCH_JOIN, PAYMENT, SOURCE
+from fcgraph.queries.days import Bounds, of_many, of_range
 from fcgraph.queries.pages import PageAsked, read_cursor, write_cursor
 from fcgraph.queries.statement import Statement, Values
-from fcgraph.queries.totals import range_end_sql, range_start_sql
 from fcgraph.queries.viewer import Viewer
 
 CURSOR_KIND = "payments"
@@ -55,7 +55,7 @@ class Owner:
     """Whose payments, as SQL: a user, and perhaps one day and currency of his. `None` stands for everybody's."""
 
     user: str | None = None
-    day: str | None = None
+    day: Bounds | None = None
     currency: str | None = None
 
 
@@ -85,12 +85,8 @@ def _conditions(values: Values, asked: PaymentsAsked, owner: Owner, viewer: View
 
 def _span(values: Values, asked: PaymentsAsked, page: PageAsked | None, owner: Owner, zone: str) -> list[str]:
     """Conditions on time. A cursor and a bound on the same side become one row comparison: the index starts there."""
-    start = owner.day or (values.add(asked.start, "date") if asked.start is not None else None)
-    end = owner.day or (values.add(asked.end, "date") if asked.end is not None else None)
-    place = values.add(zone, "text") if start or end else ""
-    newest = range_end_sql(end, place) if end else None
-    oldest = range_start_sql(start, place) if start else None
-    found = []
+    bounds = owner.day or of_range(values, asked.start, asked.end, zone)
+    newest, oldest, found = bounds.ends, bounds.begins, list(bounds.further)
     after = page.after if page is not None else None
     before = page.before if page is not None else None
     if after is not None:
@@ -196,15 +192,20 @@ class Drill:
     currency: str | None = None
 
 
-def _keys(values: Values, keys: Sequence[Drill]) -> tuple[str, Owner]:
+def _keys(values: Values, keys: Sequence[Drill], zone: str) -> tuple[str, Owner]:
     users = values.add([k.user_id for k in keys], "uuid[]")
-    if keys[0].day is None:
+    days = [k.day for k in keys if k.day is not None]
+    if not days:
         return f"unnest({users}) WITH ORDINALITY o(user_id, n)", Owner("o.user_id")
-    days = values.add([k.day for k in keys], "date[]")
+    found = of_many(values, days, zone)
+    begins = values.add([s.begins for s in found.spans], "timestamptz[]")
+    ends = values.add([s.ends for s in found.spans], "timestamptz[]")
+    labels = values.add(days, "date[]")
     currencies = values.add([k.currency for k in keys], "text[]")
     return (
-        f"unnest({users}, {days}, {currencies}) WITH ORDINALITY o(user_id, day, currency, n)",
-        Owner("o.user_id", "o.day", "o.currency"),
+        f"unnest({users}, {labels}, {begins}, {ends}, {currencies})"
+        " WITH ORDINALITY o(user_id, day, begins, ends, currency, n)",
+        Owner("o.user_id", found.bounds("o.begins", "o.ends", "o.day"), "o.currency"),
     )
 
 
@@ -213,7 +214,7 @@ def payments_of_many(
 ) -> Statement:
     """The same page for each owner, in one statement. Column `n` says whose a row is: its place in `keys`, from 1."""
     values = Values()
-    source, owner = _keys(values, keys)
+    source, owner = _keys(values, keys, zone)
     rows = page_sql(values, asked, page, owner, zone=zone, viewer=viewer)
     direction = "ASC" if page.backwards else "DESC"
     return Statement(
@@ -226,9 +227,14 @@ def payments_of_many(
 def payments_count_of_many(keys: Sequence[Drill], asked: PaymentsAsked, *, zone: str, viewer: Viewer) -> Statement:
     """The length of each owner's whole list: columns `n` and `count`."""
     values = Values()
-    source, owner = _keys(values, keys)
+    return Statement(count_of_many_sql(values, keys, asked, zone=zone, viewer=viewer), values.items)
+
+
+def count_of_many_sql(values: Values, keys: Sequence[Drill], asked: PaymentsAsked, *, zone: str, viewer: Viewer) -> str:
+    """The SELECT of the same."""
+    source, owner = _keys(values, keys, zone)
     counted = count_sql(values, asked, owner, zone=zone, viewer=viewer)
-    return Statement(f"SELECT o.n, {counted} AS count FROM {source}", values.items)
+    return f"SELECT o.n, {counted} AS count FROM {source}"
 
 
 def payment_from_sql(values: Values, transaction_id: UUID, viewer: Viewer) -> str:

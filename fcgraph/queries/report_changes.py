@@ -2,28 +2,74 @@
 
 from __future__ import annotations
 
-from fcgraph.queries.totals import range_end_sql, range_start_sql
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fcgraph.days import Span
+from fcgraph.queries.days import day_sql
+from fcgraph.queries.statement import Values
+
+NEWEST_MAX = 250_000  # payments that came since; of more it is quicker to read those of the month
 
 
-def changes_since_sql(*, start: str, end: str, zone: str, watermark: str) -> str:
-    """A SELECT of one bigint: how many payments of `[start 00:00, end + 1 day 00:00)` came or changed later.
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a version of a report rests on: its month, the month's instants, and the watermark."""
 
-    Every argument is a SQL expression, as for `daily_totals_sql`; `watermark` is a bigint. A payment that a revision
-    took out of the period, or brought into it, counts once, as does one that was changed many times.
+    period: str
+    time_zone: str
+    span: Span
+    watermark: int
+
+
+def changes_since_sql(values: Values, reports: Sequence[Basis]) -> str:
+    """A SELECT of one row for each report, in order: `changes`, how many payments came or changed since.
+
+    A payment that a revision took out of the period, or brought into it, counts once, as does one that was changed
+    many times.
     """
-    begins, ends = range_start_sql(start, zone), range_end_sql(end, zone)
-    # A batch's id is older than its watermark: what came later has ids from here on, and lies in the last few blocks.
-    first = f"(SELECT min(batch_id) FROM intake_batches WHERE watermark > {watermark})"
+    columns = {
+        "period": values.add([r.period for r in reports], "text[]"),
+        "zone": values.add([r.time_zone for r in reports], "text[]"),
+        "begins": values.add([r.span.begins for r in reports], "timestamptz[]"),
+        "ends": values.add([r.span.ends for r in reports], "timestamptz[]"),
+        "watermark": values.add([r.watermark for r in reports], "bigint[]"),
+    }
+    is_exact = all(r.span.is_exact for r in reports)
     return (
-        "SELECT count(*) FROM ("
-        "SELECT t.transaction_id FROM intake_batches b JOIN transactions t ON t.batch_id = b.batch_id"
-        f" WHERE b.watermark > {watermark} AND t.batch_id >= {first}"
-        f" AND t.timestamp >= {begins} AND t.timestamp < {ends}"
-        " UNION "
-        "SELECT r.transaction_id FROM intake_batches b JOIN payment_revisions r ON r.batch_id = b.batch_id"
+        f"SELECT {_changes_sql(is_exact)} AS changes"
+        f" FROM unnest({', '.join(columns.values())}) WITH ORDINALITY w({', '.join(columns)}, n)"
+        # A batch's id is older than its watermark: what came later has ids from `first` on, but for the batches `old`,
+        # which were written at the same time and committed before.
+        " CROSS JOIN LATERAL (SELECT min(batch_id) AS first, sum(inserted_count) AS inserted"
+        " FROM intake_batches WHERE watermark > w.watermark) later"
+        " CROSS JOIN LATERAL (SELECT ARRAY(SELECT batch_id FROM intake_batches"
+        " WHERE batch_id >= later.first AND watermark <= w.watermark) AS ids) old"
+        " ORDER BY w.n"
+    )
+
+
+def _changes_sql(is_exact: bool) -> str:
+    """Two numbers added: payments that came, and others that changed. Of many that came none is compared with another:
+    only the changed ones are made distinct.
+    """
+
+    def is_later(row: str) -> str:
+        return f"{row}.batch_id >= later.first AND {row}.batch_id <> ALL (old.ids)"
+
+    def is_in_period(instant: str) -> str:
+        found = f"{instant} >= w.begins AND {instant} < w.ends"
+        return found if is_exact else f"{found} AND to_char({day_sql(instant, 'w.zone')}, 'YYYY-MM') = w.period"
+
+    came = f"{is_later('t')} AND {is_in_period('t.timestamp')}"
+    was = is_in_period("(r.previous->>'timestamp')::timestamptz")
+    # The newest payments lie in the last few blocks; OFFSET 0 keeps PostgreSQL from fetching the month's rows as well.
+    newest = f"(SELECT t.timestamp FROM transactions t WHERE {is_later('t')} OFFSET 0)"
+    return (
+        f"CASE WHEN later.inserted < {NEWEST_MAX}"
+        f" THEN (SELECT count(*) FROM {newest} t WHERE {is_in_period('t.timestamp')})"
+        f" ELSE (SELECT count(*) FROM transactions t WHERE {came}) END"
+        " + (SELECT count(DISTINCT r.transaction_id) FROM payment_revisions r"
         " JOIN transactions t ON t.transaction_id = r.transaction_id"
-        f" WHERE b.watermark > {watermark} AND r.batch_id >= {first}"
-        f" AND (t.timestamp >= {begins} AND t.timestamp < {ends}"
-        f" OR (r.previous->>'timestamp')::timestamptz >= {begins} AND (r.previous->>'timestamp')::timestamptz < {ends})"
-        ") changed"
+        f" WHERE {is_later('r')} AND ({is_in_period('t.timestamp')} OR {was}) AND NOT ({came}))"
     )

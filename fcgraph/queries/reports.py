@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fcgraph.queries.pages import Order, PageAsked
-from fcgraph.queries.report_changes import changes_since_sql
+from fcgraph.queries.report_changes import Basis, changes_since_sql
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
@@ -62,20 +62,7 @@ def report_by_name(file_name: str, *, viewer: Viewer) -> Statement:
     return Statement(f"SELECT {FILE} FROM reports f{_where(where)}", values.items)
 
 
-def changes_since(versions: Sequence[tuple[str, int]]) -> Statement:
-    """For each (period, version) how many payments changed since: columns period, version, changes."""
+def changes_since(reports: Sequence[Basis]) -> Statement:
+    """For each report, in order, one row with the column `changes`: how many payments came or changed since."""
     values = Values()
-    periods = values.add([p for p, _ in versions], "text[]")
-    numbers = values.add([v for _, v in versions], "int[]")
-    first = "(f.period || '-01')::date"
-    counted = changes_since_sql(
-        start=first,
-        end=f"(({first}) + interval '1 month' - interval '1 day')::date",
-        zone="f.time_zone",
-        watermark="f.watermark",
-    )
-    return Statement(
-        f"SELECT f.period, f.version, ({counted}) AS changes FROM reports f"
-        f" JOIN unnest({periods}, {numbers}) w(period, version) USING (period, version)",
-        values.items,
-    )
+    return Statement(changes_since_sql(values, reports), values.items)

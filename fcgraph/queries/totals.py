@@ -14,6 +14,7 @@ from uuid import UUID
 
 from fcgraph.errors import BadInput
 from fcgraph.queries.columns import DAILY_TOTAL, MINOR_UNITS
+from fcgraph.queries.days import Bounds, day_sql, of_range
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
@@ -22,34 +23,24 @@ BYTE_ORDER = 'COLLATE "C"'
 WATERMARK = "(SELECT last FROM intake_watermark)"
 
 
-def range_start_sql(day: str, zone: str) -> str:
-    """The instant at which the day begins in the zone; both are SQL expressions."""
-    return f"(({day})::timestamp AT TIME ZONE {zone})"
-
-
-def range_end_sql(day: str, zone: str) -> str:
-    """The first instant that is no longer part of the (inclusive) last day."""
-    return f"((({day}) + 1)::timestamp AT TIME ZONE {zone})"
-
-
 def daily_totals_sql(
     *,
-    start: str,
-    end: str,
+    bounds: Bounds,
     zone: str,
     status: str,
     party: str | None = None,
     currency: str | None = None,
     ordered: bool = True,
     of_one: str | None = None,
+    summed: bool = False,
 ) -> str:
-    """A SELECT of one row per user, day and currency over `[start 00:00, end + 1 day 00:00)` in the zone.
+    """A SELECT of one row per user, day and currency over the days of `bounds` (see `queries.days`) in the zone.
 
     Columns: user_id uuid, day date, currency text, total_sent and total_received numeric (already at the currency's
     scale, "0.00" when nothing), sent_count and received_count bigint; ordered by user, day, currency.
 
     Every argument is a SQL expression that stands for the value: a driver's own placeholder with a cast
-    (`"%(start)s::date"` for psycopg2, `"$1::date"` for asyncpg). `status` is what follows the column of stored (lower
+    (`"%(zone)s::text"` for psycopg2, `"$1::text"` for asyncpg). `status` is what follows the column of stored (lower
     case) statuses (`"= ANY($4::text[])"`); `currency` a text that may be NULL (None: every currency). `party` is a
     condition on whose totals are wanted (`of_one`: the only user), in which `{0}` stands for the party's id
     (`"{0} = $5::uuid"`; None: every user).
@@ -58,38 +49,44 @@ def daily_totals_sql(
 
     A payment to oneself counts once as sent and once as received, so that for each day and currency the sum sent is
     the sum received over all users.
-    """
 
-    # PostgreSQL does not see through the UNION that all rows are of one user, and would sort by him.
-    user, key = ("m.user_id", "m.user_id, m.day, m.currency") if of_one is None else (of_one, "m.day, m.currency")
+    `summed`: one row per currency instead, the rows added up, without user_id and day.
+    """
 
     def side(column: str, sent: str, received: str) -> str:
         where = [
-            f"timestamp >= {range_start_sql(start, zone)}",
-            f"timestamp < {range_end_sql(end, zone)}",
+            *bounds.conditions,
             f"status {status}",
         ]
         if party is not None:
             where.append(party.format(column))
         if currency is not None:
             where.append(f"({currency} IS NULL OR currency = {currency})")
+        user = "" if summed or of_one is not None else f"{column} AS user_id, "
+        day = "" if summed else f"{day_sql('timestamp', zone)} AS day, "
         return (
-            f"SELECT {f'{column} AS user_id, ' if of_one is None else ''}(timestamp AT TIME ZONE {zone})::date AS day,"
-            f" currency {BYTE_ORDER} AS currency, {sent} AS sent, {received} AS received"
+            f"SELECT {user}{day}currency {BYTE_ORDER} AS currency, {sent} AS sent, {received} AS received"
             f" FROM transactions WHERE {' AND '.join(where)}"
         )
 
     sent = side("sender_id", "amount", "NULL::numeric")
     received = side("receiver_id", "NULL::numeric", "amount")
+    # PostgreSQL does not see through the UNION that all rows are of one user, and would sort by him.
+    keys = ["m.day", "m.currency"] if of_one is not None else ["m.user_id", "m.day", "m.currency"]
+    names = [f"{of_one} AS user_id", *keys] if of_one is not None else keys
+    columns = "t.user_id, t.day, t.currency"
+    if summed:
+        names = keys = ["m.currency"]
+        columns = "t.currency"
     sums = (
-        f"SELECT {user} AS user_id, m.day, m.currency, COALESCE(sum(m.sent), 0) AS sent,"
+        f"SELECT {', '.join(names)}, COALESCE(sum(m.sent), 0) AS sent,"
         " COALESCE(sum(m.received), 0) AS received,"
         f" count(m.sent) AS sent_count, count(m.received) AS received_count, {MINOR_UNITS.format('m')} AS minor_units"
-        f" FROM ({sent} UNION ALL {received}) m GROUP BY {key}"
+        f" FROM ({sent} UNION ALL {received}) m GROUP BY {', '.join(keys)}"
     )
-    order = "t.user_id, t.day, t.currency" if of_one is None else "t.day, t.currency"
+    order = ", ".join(key.replace("m.", "t.") for key in keys)
     return (
-        "SELECT t.user_id, t.day, t.currency, round(t.sent, t.minor_units) AS total_sent,"
+        f"SELECT {columns}, round(t.sent, t.minor_units) AS total_sent,"
         f" round(t.received, t.minor_units) AS total_received, t.sent_count, t.received_count FROM ({sums}) t"
         + (f" ORDER BY {order}" if ordered else "")
     )
@@ -116,8 +113,16 @@ class TotalsAsked:
             )
 
 
-def totals_sql(values: Values, asked: TotalsAsked, *, zone: str, viewer: Viewer, owner: str | None = None) -> str:
-    """The SELECT of the daily totals asked for: of the users asked for, or of one `owner` (SQL)."""
+def totals_sql(
+    values: Values,
+    asked: TotalsAsked,
+    *,
+    zone: str,
+    viewer: Viewer,
+    owner: str | None = None,
+    summed: bool = False,
+) -> str:
+    """The SELECT of the daily totals asked for, or of their sums: of the users asked for, or of one `owner` (SQL)."""
     parties = []
     if owner is not None:
         parties.append(f"{{0}} = {owner}")
@@ -126,12 +131,12 @@ def totals_sql(values: Values, asked: TotalsAsked, *, zone: str, viewer: Viewer,
     if viewer.user_id is not None:
         parties.append(f"{{0}} = {values.add(viewer.user_id, 'uuid')}")
     return daily_totals_sql(
-        start=values.add(asked.start, "date"),
-        end=values.add(asked.end, "date"),
-        zone=values.add(zone, "text"),
+        bounds=of_range(values, asked.start, asked.end, zone),
+        zone="" if summed else values.add(zone, "text"),  # sums have no day
         status=_one_of(values, asked.statuses),
         party=" AND ".join(parties) or None,
         of_one=owner,
+        summed=summed,
         currency=values.add(asked.currency, "text") if asked.currency is not None else None,
     )
 
@@ -162,7 +167,8 @@ def check_rows(count: int, *, rows_max: int) -> None:
     """Raise BadInput RANGE_TOO_LARGE when there are more daily totals than one answer may have."""
     if count > rows_max:
         raise BadInput(
-            f"An answer has at most {rows_max} daily totals (TOTALS_ROWS_MAX): ask for fewer days or users",
+            f"An answer has at most {rows_max} daily totals (TOTALS_ROWS_MAX): ask for fewer days or users, or for"
+            " rowsPage, which gives them page by page",
             code="RANGE_TOO_LARGE",
         )
 

@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from fcgraph.queries.columns import USER
-from fcgraph.queries.pages import Order, PageAsked
+from fcgraph.queries.pages import KEY_TEXT_MAX_CHARS, Order, PageAsked, beginning, write_cursor
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
-USERS_ORDER = Order("users", (("u.name", "text"), ("u.user_id", "uuid")), descending=False)
+# By name; names that begin with the same 200 characters are sorted by id.
+USERS_ORDER = Order("users", ((beginning("u.name"), "text"), ("u.user_id", "uuid")), descending=False)
+TAKEN = "u.user_id, u.name, u.created_at"  # what a page reads of its rows
+
+
+def cursor_of(name: str, user_id: UUID) -> str:
+    """The cursor of a user in a list of users."""
+    return write_cursor(USERS_ORDER.kind, name[:KEY_TEXT_MAX_CHARS], user_id)
 
 
 def _visible(values: Values, viewer: Viewer) -> list[str]:
@@ -41,8 +48,9 @@ def users_by_ids(user_ids: Sequence[UUID], *, viewer: Viewer) -> Statement:
 def _searched(values: Values, search: str | None, viewer: Viewer) -> list[str]:
     where = _visible(values, viewer)
     if search:
-        # position() has no wildcards, so that a name with % or _ is found as it is.
-        where.append(f"position(lower({values.add(search, 'text')}) IN lower(u.name)) > 0")
+        # position() has no wildcards, so that a name with % or _ is found as it is. The SELECT has the search's own
+        # form made once, not for every row.
+        where.append(f"position((SELECT search_form({values.add(search, 'text')})) IN u.search_name) > 0")
     return where
 
 
@@ -51,15 +59,16 @@ def page_sql(values: Values, search: str | None, page: PageAsked, *, viewer: Vie
     where = _searched(values, search, viewer)
     seek, tail = USERS_ORDER.seek(values, page, rows)
     condition = " AND ".join(where + seek)
-    return f"SELECT u.* FROM users u{' WHERE ' + condition if condition else ''}{tail}"
+    return f"SELECT {TAKEN} FROM users u{' WHERE ' + condition if condition else ''}{tail}"
 
 
 def users(search: str | None, page: PageAsked, *, viewer: Viewer) -> Statement:
-    """A page of users by name, as values; `search` is any part of the name, in any case."""
+    """A page of users by name, as values; `search` is any part of the name, in any case and script."""
     values = Values()
     rows = page_sql(values, search, page, viewer=viewer)
     direction = "DESC" if page.backwards else "ASC"
-    sql = f"SELECT {USER.select('u')} FROM ({rows}) u ORDER BY u.name {direction}, u.user_id {direction}"
+    order = ", ".join(f"{column} {direction}" for column, _ in USERS_ORDER.columns)
+    sql = f"SELECT {USER.select('u')} FROM ({rows}) u ORDER BY {order}"
     return Statement(sql, values.items)
 
 

@@ -3,7 +3,10 @@
 What a daily total is stands in queries; which versions there are is read there as well.
 """
 
+from fcgraph.days import last_midnight as last_midnight
+from fcgraph.days import next_midnight as next_midnight
 from fcgraph.reports.changes import LineChange as LineChange
+from fcgraph.reports.changes import basis_of as basis_of
 from fcgraph.reports.changes import changes_between as changes_between
 from fcgraph.reports.changes import changes_since as changes_since
 from fcgraph.reports.generation import Generated as Generated
@@ -15,6 +18,4 @@ from fcgraph.reports.lines import LineTotals as LineTotals
 from fcgraph.reports.lines import ReportLine as ReportLine
 from fcgraph.reports.lines import read_lines as read_lines
 from fcgraph.reports.period import Period as Period
-from fcgraph.reports.period import last_midnight as last_midnight
-from fcgraph.reports.period import next_midnight as next_midnight
 from fcgraph.reports.period import parse_period as parse_period

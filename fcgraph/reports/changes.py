@@ -14,18 +14,10 @@ from sqlalchemy import Connection
 
 from fcgraph.errors import BadInput
 from fcgraph.files import Files
-from fcgraph.queries.report_changes import changes_since_sql
+from fcgraph.queries import Values
+from fcgraph.queries.report_changes import Basis, changes_since_sql
 from fcgraph.reports.lines import LineTotals, parse_line, raw_lines
 from fcgraph.reports.period import parse_period
-
-CHANGES_SINCE = sa.text(
-    changes_since_sql(
-        start="CAST(:first_day AS date)",
-        end="CAST(:last_day AS date)",
-        zone="CAST(:zone AS text)",
-        watermark="CAST(:watermark AS bigint)",
-    )
-)
 
 
 class ReportBasis(Protocol):
@@ -50,13 +42,17 @@ class LineChange:
     after: LineTotals | None
 
 
+def basis_of(report: ReportBasis) -> Basis:
+    """The same for the queries, with the instants of the month in the report's zone."""
+    span = parse_period(report.period).span(report.time_zone)
+    return Basis(report.period, report.time_zone, span, report.watermark)
+
+
 def changes_since(connection: Connection, report: ReportBasis) -> int:
     """How many payments of the report's period came or changed after its watermark."""
-    period = parse_period(report.period)
-    values = {"first_day": period.first_day, "last_day": period.last_day}
-    count: int = connection.execute(
-        CHANGES_SINCE, {**values, "zone": report.time_zone, "watermark": report.watermark}
-    ).scalar_one()
+    values = Values(named=True)
+    statement = changes_since_sql(values, [basis_of(report)])
+    count: int = connection.exec_driver_sql(statement, values.by_name).scalar_one()
     return count
 
 

@@ -7,6 +7,7 @@ processes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -18,7 +19,8 @@ from fcgraph import db, failpoints, log
 from fcgraph.errors import Refused
 from fcgraph.files import Draft, Files
 from fcgraph.models import Report
-from fcgraph.queries import daily_totals_sql
+from fcgraph.queries import Values, daily_totals_sql
+from fcgraph.queries.days import day_sql, of_range
 from fcgraph.reports.lines import LineWriter
 from fcgraph.reports.period import Period, parse_period, period_at
 
@@ -29,16 +31,22 @@ FILE_NAMES = re.compile(r"monthly_report_((?!0000)[0-9]{4}-(?:0[1-9]|1[0-2]))_v[
 
 # `reports.lines` knows the order of these columns.
 LINES = (
-    "SELECT user_id, day, total_sent, total_received, currency, sent_count, received_count FROM ("  # noqa: S608 - ours
-    + daily_totals_sql(
-        start="%(first_day)s::date",
-        end="%(last_day)s::date",
-        zone="%(zone)s::text",
-        status="= ANY(%(statuses)s::text[])",
-        ordered=False,
-    )
-    + ") lines ORDER BY user_id, day, currency"
+    "SELECT user_id, day, total_sent, total_received, currency, sent_count, received_count FROM ({totals}) lines"
+    " ORDER BY user_id, day, currency"
 )
+ZONE = "CAST(:zone AS text)"
+FIRST_DAY = f"SELECT GREATEST({day_sql('min(timestamp)', ZONE)}, date '0001-01-01') FROM transactions"  # noqa: S608 - ours
+# Which of these months have payments and no report made after their end, or a report but none made after it.
+OWED = f"""
+SELECT m.period FROM unnest(CAST(:periods AS text[]), CAST(:begins AS timestamptz[]), CAST(:ends AS timestamptz[]))
+       AS m(period, begins, ends)
+ WHERE NOT EXISTS (SELECT FROM reports r WHERE r.period = m.period AND r.is_final_period)
+   AND EXISTS (SELECT FROM transactions t WHERE t.timestamp >= m.begins AND t.timestamp < m.ends
+                AND to_char({day_sql("t.timestamp", ZONE)}, 'YYYY-MM') = m.period)
+UNION
+SELECT period FROM reports WHERE period < :previous GROUP BY period HAVING NOT bool_or(is_final_period)
+ ORDER BY period
+"""  # noqa: S608 - ours
 
 logger = log.get(__name__)
 
@@ -108,32 +116,34 @@ def generate(
 def due_periods(connection: Connection, *, time_zone: str, now: datetime) -> list[str]:
     """The previous month, and each month before it that is owed a report made after its end; oldest first.
 
-    Owed is a month with payments, and one whose report was made while it ran: that one is not known to be whole.
+    Owed is a month with payments, and one whose report was made while it ran: that one is not known to be whole. Days
+    before the year 1, which old payments with empty timestamps have west of Greenwich, are in no month.
     """
     previous = period_at(now, time_zone).previous
+    months = list(_months(connection, previous, time_zone))
+    spans = [month.span(time_zone) for month in months]
     missed = connection.scalars(
-        sa.text(
-            """
-            WITH first AS (SELECT min(timestamp) AT TIME ZONE :zone AS at FROM transactions),
-            months AS (
-                SELECT month, to_char(month, 'YYYY-MM') AS period
-                  FROM first, generate_series(date_trunc('month', first.at), CAST(:previous AS timestamp)
-                                              - interval '1 month', interval '1 month') AS month
-            )
-            SELECT period FROM months
-             WHERE NOT EXISTS (SELECT FROM reports r WHERE r.period = months.period AND r.is_final_period)
-               AND EXISTS (SELECT FROM transactions t
-                            WHERE t.timestamp >= month AT TIME ZONE :zone
-                              AND t.timestamp < (month + interval '1 month') AT TIME ZONE :zone)
-            UNION
-            SELECT period FROM reports WHERE period < to_char(CAST(:previous AS timestamp), 'YYYY-MM')
-             GROUP BY period HAVING NOT bool_or(is_final_period)
-             ORDER BY period
-            """
-        ),
-        {"zone": time_zone, "previous": previous.first_day},
+        sa.text(OWED),
+        {
+            "periods": [str(month) for month in months],
+            "begins": [found.begins for found in spans],
+            "ends": [found.ends for found in spans],
+            "zone": time_zone,
+            "previous": str(previous),
+        },
     ).all()
     return [*missed, str(previous)]
+
+
+def _months(connection: Connection, before: Period, time_zone: str) -> Iterator[Period]:
+    """The months from the first payment's to the one before this."""
+    first = connection.scalar(sa.text(FIRST_DAY), {"zone": time_zone})
+    if first is None:
+        return
+    month = Period(first.year, first.month)
+    while month < before:
+        yield month
+        month = month.next
 
 
 def sweep(
@@ -168,13 +178,13 @@ def sweep(
 def _write_content(engine: Engine, file: BinaryIO, month: Period, time_zone: str) -> Content:
     """Stream the month from one snapshot into the file."""
     writer = LineWriter(file)
-    values = {"first_day": month.first_day, "last_day": month.last_day, "zone": time_zone, "statuses": STATUSES}
+    select, values = _lines(month, time_zone)
     with db.read(engine, snapshot=True) as connection:
         watermark = connection.scalar(sa.text("SELECT last FROM intake_watermark"))
         connection.execute(sa.text("SET LOCAL datestyle = 'ISO'"))
         cursor: Any = connection.connection.cursor()  # COPY is beyond SQLAlchemy: psycopg2's own cursor
-        select = cursor.mogrify(LINES, values).decode()
-        cursor.copy_expert(f"COPY ({select}) TO STDOUT WITH (FORMAT csv)", writer)
+        text = cursor.mogrify(select, values).decode()
+        cursor.copy_expert(f"COPY ({text}) TO STDOUT WITH (FORMAT csv)", writer)
         cursor.close()
     writer.finish()
     return Content(
@@ -185,6 +195,18 @@ def _write_content(engine: Engine, file: BinaryIO, month: Period, time_zone: str
         totals=writer.totals(),
         balanced=writer.balanced,
     )
+
+
+def _lines(month: Period, time_zone: str) -> tuple[str, dict[str, object]]:
+    """The SELECT of the month's lines with psycopg2's places, and their values by name."""
+    values = Values(named=True)
+    totals = daily_totals_sql(
+        bounds=of_range(values, month.first_day, month.last_day, time_zone),
+        zone=values.add(time_zone, "text"),
+        status=f"= ANY({values.add(STATUSES, 'text[]')})",
+        ordered=False,
+    )
+    return LINES.format(totals=totals), values.by_name
 
 
 def _lock(holder: Connection, month: Period) -> None:

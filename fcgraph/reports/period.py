@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, timedelta
 
+from fcgraph.days import Span, settled_day, span
 from fcgraph.errors import Refused
 
 PERIOD = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
@@ -36,11 +36,21 @@ class Period:
     def previous(self) -> Period:
         return Period(self.year, self.month - 1) if self.month > 1 else Period(self.year - 1, 12)
 
+    @property
+    def next(self) -> Period:
+        return Period(self.year, self.month + 1) if self.month < 12 else Period(self.year + 1, 1)
+
     def has_started(self, now: datetime, time_zone: str) -> bool:
-        return self.first_day <= local_day(now, time_zone)
+        """Whether an instant of the month has been."""
+        return self.span(time_zone).begins <= now
 
     def is_over(self, now: datetime, time_zone: str) -> bool:
-        return self.last_day < local_day(now, time_zone)
+        """Whether no instant of the month is still to come."""
+        return self.span(time_zone).ends <= now
+
+    def span(self, time_zone: str) -> Span:
+        """The instants of the month in the zone."""
+        return span(self.first_day, self.last_day, time_zone)
 
 
 def parse_period(text: str) -> Period:
@@ -52,28 +62,6 @@ def parse_period(text: str) -> Period:
 
 
 def period_at(now: datetime, time_zone: str) -> Period:
-    """The month that is running at this instant in the zone."""
-    day = local_day(now, time_zone)
+    """The month that is running at this instant in the zone: the months before it are over for good."""
+    day = settled_day(now, time_zone)
     return Period(day.year, day.month)
-
-
-def local_day(now: datetime, time_zone: str) -> date:
-    """The calendar day at this instant in the zone. `now` carries an offset."""
-    if now.tzinfo is None:
-        raise ValueError("now must carry an offset")
-    return now.astimezone(ZoneInfo(time_zone)).date()
-
-
-def midnight(day: date, time_zone: str) -> datetime:
-    """The instant (UTC) at which the day begins in the zone; where clocks jump over midnight, the jump."""
-    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
-
-
-def last_midnight(now: datetime, time_zone: str) -> datetime:
-    """When the present day began in the zone (UTC)."""
-    return midnight(local_day(now, time_zone), time_zone)
-
-
-def next_midnight(now: datetime, time_zone: str) -> datetime:
-    """When the next day begins in the zone (UTC); always later than `now`."""
-    return midnight(local_day(now, time_zone) + timedelta(days=1), time_zone)

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from fcgraph.api.app import Application, create
+from fcgraph.api.entry import ViewerOf, local_operator
 from fcgraph.settings import Settings
 
 
@@ -46,8 +47,8 @@ class Api:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[Api]:
+def serving(settings: Settings, *, viewer_of: ViewerOf = local_operator) -> Iterator[Api]:
     """An API with these settings, from its start to its end."""
-    app = create(settings)
+    app = create(settings, viewer_of=viewer_of)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield Api(app, client)

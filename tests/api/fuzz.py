@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_from_bytes, urlencode
 
 import httpx2
 from graphql import GraphQLSchema
@@ -19,7 +20,12 @@ from graphql import GraphQLSchema
 from tests.api.generator import OperationMaker
 
 JSON = "application/json"
+NEWER = "application/graphql-response+json"
 MULTIPART = "multipart/form-data; boundary=x"
+ACCEPTS = (
+    JSON, JSON, NEWER, NEWER, "*/*", f"{NEWER}, {JSON};q=0.9", f"{JSON};q=0, */*", f"{NEWER};q=x", "", ",;q=,\"",
+    "application/*;q=0.1", "text/html", "*/*;q=0", "text/html,*/*;q=0.8", "x" * 5000, f"{NEWER}," * 500,
+)  # fmt: skip
 TOKEN = re.compile(r'"[^"]*"|[A-Za-z_0-9.\-]+|\S')
 TRACES = ("Traceback", "request_failed", "resolver_failed", "Exception in ASGI")
 # JSON texts in the place of a value. Some are no JSON at all.
@@ -44,11 +50,12 @@ ODD_TOKENS = (
 
 @dataclass(frozen=True)
 class Throw:
-    """A body and the headers it comes with; `seed` makes it again."""
+    """A body and the headers it comes with, or a GET's query string; `seed` makes it again."""
 
     seed: int
     body: bytes
     headers: dict[str, str]
+    query_string: str | None = None
 
 
 @dataclass
@@ -70,7 +77,28 @@ def documents(schema: GraphQLSchema, seeds: Iterable[int]) -> Iterator[Throw]:
         operation = maker.make(rnd)
         text = rnd.choice((_as_it_is, _in_disorder, _in_disorder, _grown))(rnd, operation.text)
         body = json.dumps({"query": text, "variables": operation.variables})
-        yield Throw(seed, body.encode("utf-8", "surrogatepass"), {"Content-Type": JSON})
+        headers = {"Content-Type": JSON, "Accept": rnd.choice((JSON, NEWER, f"{NEWER}, {JSON};q=0.9"))}
+        yield Throw(seed, body.encode("utf-8", "surrogatepass"), headers)
+
+
+def queries(schema: GraphQLSchema, seeds: Iterable[int]) -> Iterator[Throw]:
+    """Operations by GET: some valid, some in disorder, some with broken parameters or a broken query string."""
+    maker = OperationMaker(schema, everything=True)
+    for seed in seeds:
+        rnd = random.Random(seed)
+        operation = maker.make(rnd)
+        text = rnd.choice((_as_it_is, _as_it_is, _in_disorder))(rnd, operation.text)
+        parameters = {"query": text, "variables": json.dumps(operation.variables), "extensions": "{}"}
+        how = rnd.random()
+        if how < 0.3:
+            parameters[rnd.choice(("variables", "extensions", "operationName"))] = rnd.choice(ODD_VALUES)
+        elif how < 0.4:
+            del parameters[rnd.choice(list(parameters))]
+        query_string = urlencode(parameters, errors="surrogatepass")
+        if how > 0.8:
+            odd = _with_odd_bytes(rnd, query_string.encode())
+            query_string = quote_from_bytes(odd, safe="=&%+;")
+        yield Throw(seed, b"", {"Accept": rnd.choice(ACCEPTS)}, query_string)
 
 
 def _as_it_is(rnd: random.Random, text: str) -> str:
@@ -124,7 +152,7 @@ def bodies(schema: GraphQLSchema, seeds: Iterable[int]) -> Iterator[Throw]:
         operation = maker.make(rnd)
         request = {"query": operation.text, "variables": operation.variables, "operationName": "Q"}
         content_type, body = rnd.choice((_broken_bytes, _broken_json, _broken_json, _broken_parts))(rnd, request)
-        headers = {"Content-Type": content_type, "X-Requested-With": "fuzz"}
+        headers = {"Content-Type": content_type, "X-Requested-With": "fuzz", "Accept": rnd.choice(ACCEPTS)}
         if rnd.random() < 0.05:
             headers["Content-Type"] = rnd.choice(
                 ("", "text/plain", "application/json; charset=x", "multipart/form-data")
@@ -199,17 +227,43 @@ def throw_all(url: str, throws: Iterable[Throw], log: Path, note: Callable[[], o
         for throw in throws:
             gc.disable()  # the pauses of this process are none of the API's
             began = time.perf_counter()
-            response = client.post("/graphql", content=throw.body, headers=throw.headers)
+            response = _sent(client, throw)
             seconds = time.perf_counter() - began
             gc.enable()
             note()
             found.statuses[response.status_code] += 1
-            refused = response.status_code != 200 or response.json().get("data") is None
+            broken = _broken_promise(response)
+            page = response.headers["content-type"].startswith("text/html")
+            refused = response.status_code != 200 or (not page and response.json().get("data") is None)
             found.refused += refused
             if refused and seconds > found.slowest_refusal_seconds:
                 found.slowest_refusal_seconds, found.slowest = seconds, throw
             trace = next((line for line in lines if any(t in line for t in TRACES)), None)
             told = response.status_code == 503 and "UNAVAILABLE" in response.text
-            if (response.status_code >= 500 and not told) or "INTERNAL" in response.text or trace:
-                found.faults.append((throw, trace or response.text))
+            if (response.status_code >= 500 and not told) or "INTERNAL" in response.text or trace or broken:
+                found.faults.append((throw, trace or broken or response.text))
     return found
+
+
+def _sent(client: httpx2.Client, throw: Throw) -> httpx2.Response:
+    if throw.query_string is None:
+        return client.post("/graphql", content=throw.body, headers=throw.headers)
+    return client.get(f"/graphql?{throw.query_string}", headers=throw.headers)
+
+
+def _broken_promise(response: httpx2.Response) -> str:
+    """What of the specification's media types the answer breaks; nothing when all is well."""
+    name = response.headers["content-type"].partition(";")[0]
+    accept = response.request.headers["accept"]
+    if name == "text/html":
+        return "" if response.request.method == "GET" and "query=" not in str(response.request.url) else "a page"
+    if name == NEWER and NEWER not in accept and "*" not in accept:
+        return f"{NEWER} for Accept: {accept}"
+    body = response.json()
+    if name == NEWER and response.status_code == 200 and "data" not in body:
+        return "200 without data"
+    if response.status_code != 200 and body.get("data") is not None:
+        return f"{response.status_code} with data"
+    if name == NEWER and response.status_code != 200 and "data" in body:
+        return f"{response.status_code} with a data entry"
+    return ""

@@ -56,25 +56,33 @@ def test_a_cancellation_from_elsewhere_stays_one() -> None:
     asyncio.run(main())
 
 
-def test_both_at_once_are_a_cancellation() -> None:
+@pytest.mark.parametrize("deadline_first", [True, False])
+def test_both_at_once_are_a_cancellation(deadline_first: bool) -> None:
+    """Both come in the same round of the loop, so the task hears of one cancellation and has been asked for two."""
+
     async def main() -> None:
         deadlines = Deadlines(0)
-        outcome = []
+        loop = asyncio.get_running_loop()
+        noted: list[object] = []
 
         async def work() -> None:
+            if not deadline_first:
+                loop.call_soon(task.cancel)
+            deadline = deadlines.start()
             try:
-                with deadlines.start():
+                with deadline:
+                    if deadline_first:
+                        loop.call_later(0, task.cancel)  # due with the deadline, and after it
+                    time.sleep(0.001)  # so that the deadline is due in the round that comes next
                     await asyncio.sleep(A_LOT)
-            except BaseException as e:
-                outcome.append(type(e))
-                raise
+            finally:
+                noted.append((deadline.passed, task.cancelling()))
 
         task = asyncio.create_task(work())
-        asyncio.get_running_loop().call_later(0, task.cancel)
-        time.sleep(0.001)  # so that both come up in the same round of the loop
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert outcome == [asyncio.CancelledError]
+        # The deadline has passed and taken its own request back; the other one stands.
+        assert noted == [(True, 1)]
 
     asyncio.run(main())
 

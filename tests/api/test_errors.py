@@ -96,7 +96,7 @@ def test_an_operation_that_takes_too_long(demo_url: str, tmp_path: Path, query: 
 
 @pytest.mark.parametrize("query", ["{ currencies { code } }", "{ payments(first: 1) { nodes { amount } } }"])
 def test_an_exhausted_pool_and_a_free_event_loop(demo_url: str, tmp_path: Path, query: str) -> None:
-    settings = settings_for(demo_url, tmp_path, read_pool_max=1, read_pool_wait_seconds=0.3)
+    settings = settings_for(demo_url, tmp_path, read_pool_max=2, read_pool_wait_seconds=0.3)
     with (
         psycopg2.connect(demo_url) as holder,
         holder.cursor() as cursor,
@@ -145,7 +145,7 @@ def test_a_viewer_sees_his_own_and_nothing_else(demo: Api) -> None:
 
     async def ask(query: str, viewer: Viewer) -> Any:
         admitted = endpoint._documents.admit(query, None, {})
-        fast = await endpoint.fast_path.answer(admitted, Context(endpoint._doors, "f", viewer))
+        fast = await endpoint.fast_path.answer(admitted, Context(endpoint._doors, "f", viewer), endpoint._remaining)
         result = await endpoint._schema.execute(query, context_value=Context(endpoint._doors, "s", viewer))
         assert result.errors is None
         if fast is not None:

@@ -36,7 +36,7 @@ def target(postgres_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iter
     services.drop_database(postgres_port, database)
 
 
-@pytest.mark.parametrize("kind", [fuzz.documents, fuzz.bodies])
+@pytest.mark.parametrize("kind", [fuzz.documents, fuzz.bodies, fuzz.queries])
 def test_nothing_breaks_it(
     target: tuple[str, Path], kind: Callable[[GraphQLSchema, Iterable[int]], Iterator[fuzz.Throw]]
 ) -> None:

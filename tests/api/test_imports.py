@@ -104,7 +104,7 @@ def test_the_sample_file(api: Api, api_settings: Settings) -> None:
 
     rejects = api.client.get(done["rejectsUrl"])
     assert rejects.status_code == 200
-    assert rejects.text.splitlines()[0] == HEADER.strip() + ",_line,_outcome,_problems"
+    assert rejects.text.splitlines()[0] == HEADER.strip() + ",_line,_outcome,_problems,_record"
     assert "invalid-uuid" in rejects.text
     payment = api.ask(
         "query($id: UUID!) { payment(transactionId: $id) { amount source { kind importId lineNumber } } }",

@@ -342,13 +342,6 @@ def test_one_file_of_so_many_bytes(database_url: str, tmp_path: Path) -> None:
     assert not [f for f in (tmp_path / "uploads").rglob("*") if f.is_file()]
 
 
-def test_get_serves_only_the_playground(demo: Api) -> None:
-    response = demo.client.get("/graphql", params={"query": "{ currencies { code } }"})
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/html")
-    assert demo.client.put("/graphql", json={}).status_code == 405
-
-
 def test_text_that_postgresql_cannot_store(demo: Api) -> None:
     assert demo.code("query($s: String) { users(search: $s) { nodes { name } } }", s="a\u0000b") == "BAD_USER_INPUT"
     query = "query($f: PaymentFilter) { payments(filter: $f) { nodes { amount } } }"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from fcgraph.api.context import Context
 from fcgraph.api.endpoint import written
+from fcgraph.queries import OPERATOR
 from tests.api.asking import Api, serving
 from tests.api.conftest import settings_for
 from tests.waiting import until
@@ -22,7 +23,7 @@ from tests.waiting import until
 
 def test_slow_statements_are_run_by_turns(demo_url: str, tmp_path: Path) -> None:
     # Whatever was run once is slow here. Two slow ones at a time would leave no connection to the quick one.
-    pool: dict[str, Any] = {"read_pool_max": 2, "read_pool_wait_seconds": 0.3}
+    pool: dict[str, Any] = {"read_pool_max": 4, "read_pool_wait_seconds": 0.3}
     slow = "{ payments(first: 1) { nodes { amount } } }"
     with (
         psycopg2.connect(demo_url) as holder,
@@ -46,7 +47,7 @@ def test_what_was_slow_and_must_be_asked_again_waits_for_its_turn_again(demo_url
     with serving(settings_for(demo_url, tmp_path, slow_statement_seconds=1e-9, totals_rows_max=1)) as api:
         endpoint = api.app.endpoint
         admitted = endpoint._documents.admit(too_many, None, {})
-        context = Context(endpoint._doors, "turn")
+        context = Context(endpoint._doors, "turn", OPERATOR)
         assert isinstance(endpoint.fast_path.turn(admitted, context), nullcontext)
         assert api.code(too_many) == "RANGE_TOO_LARGE"
         assert endpoint.fast_path.turn(admitted, context) is endpoint.fast_path._slow
@@ -58,7 +59,7 @@ def test_what_strawberry_took_long_for_waits_for_its_turn(demo_url: str, tmp_pat
     with serving(settings_for(demo_url, tmp_path, slow_answer_seconds=1e-9)) as api:
         endpoint = api.app.endpoint
         admitted = endpoint._documents.admit(query, None, {})
-        context = Context(endpoint._doors, "turn")
+        context = Context(endpoint._doors, "turn", OPERATOR)
         assert isinstance(endpoint.fast_path.turn(admitted, context), nullcontext)
         first = api.ask(query)
         assert endpoint.fast_path.turn(admitted, context) is endpoint.fast_path._slow

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from fcgraph import csv_imports, db
 from fcgraph.api import playground
@@ -55,11 +56,16 @@ def open_tab(page: browser.Page, number: int) -> None:
     page.run(f"document.querySelectorAll('.graphiql-tab-button')[{number}].click()")
 
 
-def run_for(page: browser.Page, text: str) -> Any:
+def run_until(page: browser.Page, text: str) -> None:
     """Run the tab's operation until it answers so: just after a change of tabs GraphiQL still sends the old name."""
     page.run(RUN)
     again = f"{RESULT}.includes('operationName') && {RUN}"
     page.wait(f"{RESULT}.includes({json.dumps(text)}) || ({again})")
+
+
+def run_for(page: browser.Page, text: str) -> Any:
+    """The data of the answer that has this text."""
+    run_until(page, text)
     return shown(page, text)
 
 
@@ -87,6 +93,7 @@ def test_query_import_and_progress(chromium: str, address: str, api_settings: Se
         assert job["state"] == "QUEUED"
 
         open_tab(page, 3)
+        run_until(page, "There is no such import")  # not what GraphQL says of an empty id
         page.run(f"{VARIABLES_EDITOR}.setValue(JSON.stringify({{importId: '{job['importId']}'}}))")
         run_for(page, '"QUEUED"')
         engine = db.make_engine(api_settings.database_url, name="tests")
@@ -94,6 +101,8 @@ def test_query_import_and_progress(chromium: str, address: str, api_settings: Se
         done = shown(page, "SUCCEEDED_WITH_REJECTS")["importProgress"]
         assert done["counts"] == {"read": 2, "inserted": 1, "rejected": 1}
         assert done["records"]["nodes"][0]["problems"][0]["code"] == "NEGATIVE_AMOUNT"
+        with engine.connect() as connection:
+            assert connection.scalar(sa.text("SELECT count(*) FROM transactions")) == 0  # it was a dry run
         page.screenshot(tmp_path / "playground.png")
         assert page.refused == []
 

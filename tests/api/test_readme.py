@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
+import uuid
 from pathlib import Path
 
+import sqlalchemy as sa
 from sqlalchemy import Engine
 
+from fcgraph import db
+from fcgraph.embedded import postgres
 from fcgraph.settings import Settings
 from seeds.load import SAMPLE_CSV, SAMPLE_MESSAGES
 from tests import services
 from tests.api.asking import Api
+from tests.api.process import server
 from tests.intake.doors import Doors
 
 README = (services.ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,6 +36,37 @@ def test_the_readmes_queries_give_the_readmes_answers(api: Api, api_settings: Se
         assert api.ask(query) == json.loads(answer)
 
 
+def test_the_commands_for_your_own_data_end_in_a_report(postgres_port: int, tmp_path: Path) -> None:
+    """In a database without seeds. The currency is put in by SQL here."""
+    (block,) = re.findall(r"```sh\n(.*?)```", README.split("## Your own data")[1].split("\n## ")[0], re.DOTALL)
+    commands = "".join(line for line in block.splitlines(keepends=True) if "currencies save" not in line)
+    assert commands != block
+    database = f"own_{uuid.uuid4().hex}"
+    postgres.create_database(postgres_port, database)
+    url = postgres.url(postgres_port, database)
+    services.migrate(url)
+    with db.write(db.make_engine(url, name="tests")) as connection:
+        connection.execute(sa.text("INSERT INTO currency (code, name) VALUES ('GBP', 'Pound sterling')"))
+    folders = {name: str(tmp_path / name) for name in ("REPORTS_DIR", "UPLOADS_DIR", "DATA_DIR")}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-ec", commands],
+        cwd=tmp_path,
+        env=services.clean_environment()
+        | folders
+        | {"DATABASE_URL": url, "PATH": path, "PYTHONPATH": str(services.ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    services.drop_database(postgres_port, database)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "read 2: inserted 2," in done.stdout
+    assert "GBP" in done.stdout
+    assert "19.90" in done.stdout
+    assert "new, version 1, 2 lines" in done.stdout.replace("\n", " ")
+
+
 def test_the_readme_names_only_settings_and_files_that_exist() -> None:
     known = {name.upper() for name in Settings.model_fields}
     table = README.split("## Settings")[1].split("## Processes")[0]
@@ -40,3 +80,25 @@ def test_the_readme_names_only_settings_and_files_that_exist() -> None:
     assert named <= known
     for path in re.findall(r"`((?:fcgraph|workers|seeds|tests|migrations)/[\w./]*)`", README):
         assert Path(services.ROOT / path).exists(), path
+
+
+def test_the_readmes_downloads_work_wherever_the_api_listens(
+    api_settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    lines = re.findall(r"curl [^`#\n]*[^`#\s]", README)
+    assert lines
+    assert all('"$API_URL/' in line for line in lines)
+    doors = Doors(engine, api_settings)
+    doors.import_csv(SAMPLE_CSV.read_bytes())
+    environment = services.environment(api_settings)
+    report = [sys.executable, "-m", "fcgraph", "report", "--period", "2025-05", "--json"]
+    made = subprocess.run(report, cwd=services.ROOT, env=environment, capture_output=True, text=True, check=True)
+    downloads = [line for line in lines if "/reports/" in line]
+    assert downloads
+    with server(api_settings, tmp_path / "api.log") as url:
+        for number, line in enumerate(downloads):
+            (folder := tmp_path / str(number)).mkdir()
+            script = f"set -eu; {line} --fail --silent --show-error"
+            subprocess.run(["sh", "-c", script], cwd=folder, env=environment | {"API_URL": url}, check=True)
+            (file,) = folder.iterdir()
+            assert hashlib.sha256(file.read_bytes()).hexdigest() == json.loads(made.stdout)["sha256"]

@@ -1,6 +1,6 @@
-"""Thousands of generated documents and mutated bodies against a running API: what broke, and the slowest refusal.
+"""Thousands of generated documents, mutated bodies and query strings against a running API: what broke, how slowly.
 
-`python -m tests.bench.fuzz [--documents N] [--bodies N] [--seed N]`; ends with 1 when something broke.
+`python -m tests.bench.fuzz [--documents N] [--bodies N] [--queries N] [--seed N]`; ends with 1 when something broke.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--documents", type=int, default=5000)
     arguments.add_argument("--bodies", type=int, default=5000)
+    arguments.add_argument("--queries", type=int, default=5000)
     arguments.add_argument("--seed", type=int, default=1_000_000)
     given = arguments.parse_args()
     console = Console()
@@ -43,7 +44,11 @@ def main() -> int:
         make_demo(settings)
         log = Path(name) / "api.log"
         with server(settings, log) as url, Progress(console=console, transient=True) as progress:
-            for kind, many in ((fuzz.documents, given.documents), (fuzz.bodies, given.bodies)):
+            for kind, many in (
+                (fuzz.documents, given.documents),
+                (fuzz.bodies, given.bodies),
+                (fuzz.queries, given.queries),
+            ):
                 task = progress.add_task(kind.__name__, total=many)
                 throws = kind(build_schema(sdl()), range(given.seed, given.seed + many))
                 found = fuzz.throw_all(url, throws, log, partial(progress.advance, task))
@@ -56,7 +61,7 @@ def main() -> int:
                 faults += found.faults
     console.print(table)
     for throw, why in faults[:FAULTS_SHOWN]:
-        console.print(f"seed {throw.seed}: {throw.body[:300]!r}\n  {why[:500]}", markup=False)
+        console.print(f"seed {throw.seed}: {throw.query_string or throw.body[:300]!r}\n  {why[:500]}", markup=False)
     return 1 if faults else 0
 
 

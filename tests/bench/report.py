@@ -142,7 +142,8 @@ def main() -> None:
             copies.append(copy_seconds(database_url, target))
             reports.append(report_run(engine, database_url, Path(name) / "reports"))
         file = Path(name) / "reports" / generation.FILE_NAME.format(period=PERIOD, version=1)
-        same = file.read_bytes() == target.read_bytes()
+        # Read where it is: for a server that runs for root, its own name of its folder is one that only itself can use.
+        same = file.read_bytes() == (Path(name) / "postgres" / target.name).read_bytes()
         size = file.stat().st_size
     copy = statistics.median(copies)
     report = statistics.median(r["seconds"] for r in reports)

@@ -114,3 +114,16 @@ def test_a_wish_for_apache_that_cannot_be_met_is_an_error(tmp_path: Path, monkey
 def test_a_wish_for_the_in_process_broker_asks_nobody(tmp_path: Path) -> None:
     kafka_jars.folder(tmp_path).mkdir(parents=True)
     assert choose("in-process", tmp_path, []) == kafka.Choice("in-process", "KAFKA_EMBEDDED=in-process")
+
+
+def test_what_maven_has_brought_is_counted() -> None:
+    listener = kafka_jars.Listener()
+    for line in (
+        "[INFO] Downloading from central: https://repo.example/a.jar",
+        "[INFO] Downloaded from central: https://repo.example/a.jar (5.5 MB at 12 MB/s)",
+        "[INFO] Downloaded from central: https://repo.example/a.pom (1.5 kB at 80 kB/s)",
+        "[INFO] Downloaded from central: https://repo.example/b.jar (512 B at 3.1 kB/s)",
+        "[INFO] BUILD SUCCESS",
+    ):
+        listener("maven", line)
+    assert (listener.files, round(listener.size_bytes)) == (3, 5_502_012)

@@ -39,13 +39,13 @@ class Clone:
         self.log = folder / "up.log"
         self._up: subprocess.Popen[bytes] | None = None
 
-    def up(self) -> subprocess.Popen[bytes]:
+    def up(self, **more: str) -> subprocess.Popen[bytes]:
         """Start it and wait until it says that everything is up."""
         self.log.unlink(missing_ok=True)
         with self.log.open("wb") as log:
             self._up = up = subprocess.Popen(
                 [sys.executable, "-m", "fcgraph", "up"],
-                cwd=services.ROOT, env=self.environment, stdout=log, stderr=log,
+                cwd=services.ROOT, env=self.environment | more, stdout=log, stderr=log,
             )  # fmt: skip
         until(lambda: "fcgraph is up" in self.said() or up.poll() is not None, READY_SECONDS)
         assert up.poll() is None, self.said()
@@ -59,6 +59,13 @@ class Clone:
         return subprocess.run(
             [sys.executable, "-m", "fcgraph", *arguments],
             cwd=services.ROOT, env=self.environment | more, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    def joined(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script in a shell that has read the env file."""
+        return subprocess.run(
+            ["sh", "-c", f". {self.folder / 'data' / 'env'} && {script}"],
+            cwd=services.ROOT, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
 
     def status(self) -> dict[str, Any]:
@@ -105,6 +112,9 @@ def test_up_again_and_again(clone: Clone) -> None:
     second = clone.command("up")
     assert second.returncode == REFUSED
     assert f"already up on {clone.folder / 'data'} (process {up.pid}, {clone.api})" in second.stderr
+    assert "Three things to try" in second.stdout  # what the first one said has long scrolled away
+    assert f"{clone.api}/graphql" in second.stdout
+    assert f"{clone.api}/graphql" in clone.command("status").stdout
 
     imported = clone.command("import", "seeds/sample_transactions.csv", "--json")
     assert imported.returncode == NOT_ALL, imported.stderr
@@ -113,9 +123,17 @@ def test_up_again_and_again(clone: Clone) -> None:
         "read": 4, "inserted": 2, "duplicate": 1, "rejected": 1, "suspicious": 1,
     }  # fmt: skip
 
-    joined = f". {clone.folder / 'data' / 'env'} && rq worker --burst"
-    worked = subprocess.run(["sh", "-c", joined], cwd=services.ROOT, capture_output=True, text=True, check=False)
+    worked = clone.joined("rq worker --burst")
     assert worked.returncode == 0, worked.stderr
+    assert clone.joined('echo "$API_URL"').stdout == f"{clone.api}\n"
+    sent = clone.joined("python -m workers.producer")
+    assert "3 delivered" in sent.stderr
+    assert f"the playground, {clone.api}/graphql" in sent.stderr
+    until(lambda: clone.status()["consumer_lag"]["total"] == 0, 30)
+    versions = clone.command("--version").stdout.splitlines()
+    assert versions[1].endswith(f"(the database has {versions[1].split()[1]})")
+    assert versions[2].startswith("PostgreSQL 18.")
+    shell = clone.joined("env -0").stdout
 
     kill(told["processes"]["kafka"]["pid"])  # with its port goes its address: everybody who knew it starts anew
     until(lambda: clone.broker() != told["kafka_broker"], 30)
@@ -128,8 +146,14 @@ def test_up_again_and_again(clone: Clone) -> None:
     assert up.wait(60) == 0, clone.said()
     assert none_runs(left)
     assert clone.command("status").returncode == REFUSED
+    assert "fcgraph is not up here" in clone.joined("true").stderr
+    stale = dict(line.split("=", 1) for line in shell.split("\0") if line)
+    done = clone.command("status", **stale)
+    assert done.returncode == REFUSED
+    assert "has the addresses of an `up`" in done.stderr
 
-    up = clone.up()
+    up = clone.up(**stale)  # in that very shell: what the first one chose is not what this one was given
+    assert clone.command("status", **stale).returncode == 0
     again = clone.status()
     assert again["database_url"] == told["database_url"]
     assert json.loads(clone.command("import", "seeds/sample_transactions.csv", "--json").stdout)["already_imported"]
@@ -139,7 +163,7 @@ def test_up_again_and_again(clone: Clone) -> None:
     up.wait()
     clone.up()  # at once: it ends what the killed one left
     assert none_runs(left)
-    assert json.loads(clone.command("report", "--period", "2025-05", "--json").stdout)["row_count"] == 4
+    assert json.loads(clone.command("report", "--period", "2025-05", "--json").stdout)["row_count"] == 6
 
 
 def listens(clone: Clone) -> bool:

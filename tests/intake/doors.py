@@ -33,6 +33,7 @@ class Kept(NamedTuple):
     problems: list[dict[str, Any]]
     differences: list[dict[str, Any]]
     resolution: str | None
+    import_id: UUID | None
 
 
 class Doors:
@@ -65,8 +66,8 @@ class Doors:
             upload_max_bytes=self.settings.upload_max_bytes,
         )
 
-    def run(self, import_id: UUID) -> None:
-        csv_imports.run(self.engine, self.files, import_id, self.settings)
+    def run(self, import_id: UUID, *, on_progress: Callable[[float], None] | None = None) -> None:
+        csv_imports.run(self.engine, self.files, import_id, self.settings, on_progress=on_progress)
 
     def import_csv(self, data: bytes | str, **options: Any) -> UUID:
         """Accept and run a file; its id."""
@@ -116,7 +117,7 @@ class Doors:
     def kept(self) -> list[Kept]:
         """All kept records in the order of their place."""
         found = self.rows(
-            "SELECT record_id, outcome, position, raw, problems, differences, resolution FROM intake_records"
+            "SELECT record_id, outcome, position, raw, problems, differences, resolution, import_id FROM intake_records"
             " ORDER BY import_id, topic_ref, partition, position"
         )
         return [Kept(*row)._replace(raw=bytes(row.raw)) for row in found]

@@ -57,15 +57,13 @@ def test_every_line_of_the_table(doors: Doors) -> None:
         around = [row(1000 + 2 * n).encode(), row(1001 + 2 * n).encode()]
         raw = case.raw.replace(GOOD["transaction_id"].encode(), payment_id(5000 + n).encode())
         job = doors.import_csv(b"\n".join([HEADER.encode(), around[0], raw, around[1], b""]))
-        kept = [k for k in doors.kept() if k.position == 3]
+        kept = [k for k in doors.kept() if k.import_id == job and k.position == 3]
         codes = [sorted(p["code"] for p in k.problems) for k in kept][-1:] if case.codes else []
         assert codes == ([sorted(case.codes)] if case.codes else []), case.name
         counts = doors.counts(job)
         assert (counts.inserted, counts.rejected) == (2 + (not case.codes), bool(case.codes)), case.name
         if case.codes and len(raw) < doors.settings.csv_line_max_bytes:
             assert raw in [k.raw for k in kept], case.name
-        with doors.engine.begin() as connection:
-            connection.exec_driver_sql("DELETE FROM intake_records")
 
 
 def test_every_message_of_the_table(doors: Doors) -> None:
@@ -206,6 +204,30 @@ def test_wherever_a_file_is_cut_no_half_row_becomes_a_payment(doors: Doors, name
             assert amounts == ["1234.5600"], last[:cut]
     doors.import_csv(before + last + end)
     assert [str(p[3]) for p in doors.payments()] == ["1234.5600"] * 2
+
+
+@pytest.mark.parametrize("stamp", ["2025-05-20 10:00:00+05:30", " 2025-05-20 10:00:00.25-03:30"])
+def test_a_file_cut_off_within_the_offset_of_its_last_timestamp_gives_no_payment(doors: Doors, stamp: str) -> None:
+    """Five hours are the beginning of five and a half; in PostgreSQL's form both are offsets."""
+    order = [*(c for c in COLUMNS if c != "timestamp"), "timestamp"]
+    first, last = (
+        ",".join({**GOOD, "transaction_id": payment_id(n), "timestamp": stamp}[c] for c in order) for n in (1, 2)
+    )
+    before = ",".join(order) + "\n" + first + "\n"
+    for cut in range(last.index(stamp), len(last)):
+        doors.import_csv(before + last[:cut])
+        assert len(doors.payments()) == 1, last[:cut]
+    doors.import_csv(before + last)
+    assert [p[5] for p in doors.payments()] == [doors.payments()[0][5]] * 2
+
+
+def test_a_whole_amount_in_quotes_may_end_a_file(doors: Doors) -> None:
+    """The closing quote says that the amount is whole, with or without blanks in it or a line end behind it."""
+    header = ",".join(AMOUNT_LAST)
+    for n, amount in enumerate(('"250.00"', '" 250.00 "', '"1500"')):
+        values = {**GOOD, "transaction_id": payment_id(n), "amount": amount}
+        job = doors.import_csv(header + "\n" + ",".join(values[c] for c in AMOUNT_LAST))
+        assert (doors.counts(job).inserted, doors.counts(job).rejected) == (1, 0), amount
 
 
 def test_every_file_of_the_table_is_refused_and_leaves_nothing(doors: Doors) -> None:

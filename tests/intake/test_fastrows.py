@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +19,8 @@ from tests.intake.cases import GOOD, VALUES
 LATEST = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
 RULE = CurrencyRule(2, Decimal(10000))
 CURRENCIES = {"USD": RULE, "EUR": RULE, "PHP": CurrencyRule(3, Decimal(5))}
+# As many decimals as there can be: none, one, two, three and four.
+MORE_CURRENCIES = CURRENCIES | {code: CurrencyRule(n, Decimal(5)) for n, code in ((0, "JPY"), (1, "XBB"), (4, "CLF"))}
 
 
 class Everybody:
@@ -37,12 +41,16 @@ def value_of(column: str) -> st.SearchStrategy[str]:
     changed = st.builds(lambda text, at, extra: text[:at] + extra + text[at:], table, st.integers(0, 40), more)
     plain = {
         "amount": st.from_regex(r"\A[0-9]{1,17}(\.[0-9]{0,5})?\Z"),
-        "timestamp": st.from_regex(r"\A20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]Z\Z"),
-        "currency": st.from_regex(r"\A[A-Z]{3}\Z"),
+        "timestamp": st.from_regex(
+            r"\A(20[0-9]{2}|1[89][09][0-9]|000[01])-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]Z\Z"
+        ),
+        "currency": st.one_of(st.sampled_from(sorted(MORE_CURRENCIES)), st.from_regex(r"\A[A-Z]{3}\Z")),
     }
     return st.one_of(st.just(GOOD[column]), table, changed, plain.get(column, table))
 
 
+KNOWN = st.sampled_from([CURRENCIES, MORE_CURRENCIES, {"USD": RULE}])
+EARLIEST = st.sampled_from([records.EARLIEST, datetime(1999, 1, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC)])
 ROWS = st.lists(st.fixed_dictionaries({column: value_of(column) for column in COLUMNS}), min_size=1, max_size=12)
 
 
@@ -54,34 +62,48 @@ def accepted(columns: Columns, n: int) -> PaymentRecord:
 
 
 @settings(max_examples=400, deadline=None)
-@given(rows=ROWS, order=st.permutations(COLUMNS))
-def test_csv_rows_accepted_quickly_are_the_rules_records(rows: list[dict[str, str]], order: list[str]) -> None:
+@given(rows=ROWS, order=st.permutations(COLUMNS), known=KNOWN, earliest=EARLIEST)
+def test_csv_rows_accepted_quickly_are_the_rules_records(
+    rows: list[dict[str, str]], order: list[str], known: dict[str, CurrencyRule], earliest: datetime
+) -> None:
     rows = [{c: v.replace(",", "").replace("\n", "").replace('"', "") for c, v in row.items()} for row in rows]
     text = "".join(",".join(row[column] for column in order) + "\n" for row in rows)
-    parsed = fastrows.CsvRows(order, CURRENCIES, LATEST).parse(text.encode().decode("latin-1"), range(len(rows)))
+    reference = REFERENCE._replace(currencies=known, earliest=earliest)
+    parsed = fastrows.CsvRows(order, known, LATEST, earliest).parse(text.encode().decode("latin-1"), range(len(rows)))
     kept = list(enumerate(parsed.accepted.position))
     assert sorted([*(at for _, at in kept), *(n for n, _ in parsed.rest)]) == list(range(len(rows)))
     for n, position in kept:
-        verdict = records.check(rows[position], REFERENCE)
+        verdict = records.check(rows[position], reference)
         assert verdict == accepted(parsed.accepted, n)
         assert parsed.lines is None or parsed.lines[n] == ",".join(verdict)
 
 
 @settings(max_examples=400, deadline=None)
-@given(rows=ROWS, number=st.booleans(), separators=st.sampled_from([(", ", ": "), (",", ":"), (" ,", " : ")]))
+@given(
+    rows=ROWS,
+    number=st.booleans(),
+    separators=st.sampled_from([(", ", ": "), (",", ":"), (" ,", " : ")]),
+    known=KNOWN,
+    earliest=EARLIEST,
+)
 def test_messages_accepted_quickly_are_the_rules_records(
-    rows: list[dict[str, str]], number: bool, separators: tuple[str, str]
+    rows: list[dict[str, str]],
+    number: bool,
+    separators: tuple[str, str],
+    known: dict[str, CurrencyRule],
+    earliest: datetime,
 ) -> None:
     values = [json.dumps(row, ensure_ascii=False, separators=separators).encode() for row in rows]
     if number:
         values = [
             v.replace(f'"{r["amount"]}"'.encode(), r["amount"].encode()) for v, r in zip(values, rows, strict=True)
         ]
-    parsed = fastrows.JsonRows(CURRENCIES, LATEST).parse(
+    parsed = fastrows.JsonRows(known, LATEST, earliest).parse(
         b"\n".join([*values, b""]).decode("latin-1"), range(len(values))
     )
+    reference = REFERENCE._replace(currencies=known, earliest=earliest)
     for n, position in enumerate(parsed.accepted.position):
-        verdict = records.check_message(records.read_message(values[position]), REFERENCE)
+        verdict = records.check_message(records.read_message(values[position]), reference)
         assert verdict == accepted(parsed.accepted, n)
 
 
@@ -106,3 +128,33 @@ def test_rows_near_the_future_are_left_to_the_rules_with_their_place() -> None:
 def test_without_currencies_nothing_is_accepted_quickly() -> None:
     parsed = fastrows.CsvRows(COLUMNS, {}, LATEST).parse(",".join(GOOD.values()) + "\n", [2])
     assert [n for n, _ in parsed.rest] == [0]
+
+
+KINDS_OF_ORDER = (COLUMNS, tuple(reversed(COLUMNS)), ("currency", *(c for c in COLUMNS if c != "currency")))
+
+
+@pytest.mark.parametrize("order", KINDS_OF_ORDER, ids=["usual", "reversed", "currency first"])
+@pytest.mark.parametrize("decimals", range(5))
+def test_a_currency_with_fewer_or_more_decimals_sends_no_row_to_the_rules(decimals: int, order: Sequence[str]) -> None:
+    """Each currency's rows are taken quickly with all the decimals it allows, whatever the others allow."""
+    known = {"USD": RULE, "EUR": RULE, "JPY": CurrencyRule(0, Decimal(5)), "BHD": CurrencyRule(3, Decimal(5))}
+    known["XBB"] = CurrencyRule(decimals, Decimal(5))
+    rows = [
+        {**GOOD, "currency": code, "amount": "250" + (f".{'1' * places}" if places else "")}
+        for code, rule in known.items()
+        for places in range(rule.minor_units + 1)
+    ]
+    text = "".join(",".join(row[column] for column in order) + "\n" for row in rows)
+    assert fastrows.CsvRows(order, known, LATEST).parse(text, range(len(rows))).rest == []
+    messages = "".join(json.dumps(row) + "\n" for row in rows)
+    assert fastrows.JsonRows(known, LATEST).parse(messages, range(len(rows))).rest == []
+
+
+@pytest.mark.parametrize("year", [1000, 1899, 1900, 1970, 1999, 2000, 2024, 2025, 2026])
+def test_the_first_year_is_taken_quickly_and_the_one_before_is_not(year: int) -> None:
+    earliest, far = datetime(year, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+    years = [*range(year - 1, year + 120), 2999, 9998]
+    rows = [{**GOOD, "timestamp": f"{n:04}-01-01T00:00:00Z"} for n in years]
+    text = "".join(",".join(row.values()) + "\n" for row in rows)
+    parsed = fastrows.CsvRows(COLUMNS, CURRENCIES, far, earliest).parse(text, years)
+    assert list(parsed.accepted.position) == years[1:]

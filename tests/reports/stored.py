@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from fcgraph import db
+from fcgraph.records import COLUMNS
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def revise(engine: Engine, transaction_id: UUID, **changes: str) -> int:
         batch_id = begin_batch(connection, inserted=0, updated=1)
         stored: Any = connection.execute(
             sa.text(
-                'SELECT to_char(timestamp, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS timestamp, status,'
+                "SELECT sender_id::text, receiver_id::text, currency,"
+                ' to_char(timestamp, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS timestamp, status,'
                 " trim_scale(amount)::text AS amount, (SELECT 2 + count(*) FROM payment_revisions r"
                 " WHERE r.transaction_id = t.transaction_id) AS revision"
                 " FROM transactions t WHERE transaction_id = :id"
@@ -84,15 +86,18 @@ def revise(engine: Engine, transaction_id: UUID, **changes: str) -> int:
                 "id": transaction_id,
                 "revision": stored.revision,
                 "status": changes.get("status", stored.status),
-                "previous": {name: getattr(stored, name) for name in ("status", *changes)},
+                "previous": {name: getattr(stored, name) for name in COLUMNS[1:]},
                 "batch_id": batch_id,
             },
         )
-        for name, value in changes.items():
-            connection.execute(
-                sa.text(f"UPDATE transactions SET {name} = :value WHERE transaction_id = :id"),
-                {"value": datetime.fromisoformat(value) if name == "timestamp" else value, "id": transaction_id},
-            )
+        connection.execute(
+            sa.text(
+                f"UPDATE transactions SET {', '.join(f'{name} = :{name}' for name in changes)}"
+                " WHERE transaction_id = :id"
+            ),
+            {"id": transaction_id}
+            | {name: datetime.fromisoformat(v) if name == "timestamp" else v for name, v in changes.items()},
+        )
         return end_batch(connection, batch_id)
 
 

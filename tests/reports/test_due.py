@@ -72,6 +72,16 @@ def test_months_begin_in_the_reporting_zone(engine: Engine, zone: str, now: str,
     assert due(engine, now, zone) == expected
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "Pacific/Honolulu"])
+def test_a_stored_payment_with_an_empty_timestamp_makes_no_month_due_that_has_no_name(
+    engine: Engine, zone: str
+) -> None:
+    """Stored before such timestamps were refused. West of Greenwich it is on the last day of the year before 1."""
+    store(engine, *paid_at("0001-01-01T00:00:00Z", "2025-02-10T00:00:00Z"))
+    east = zone in ("UTC", "Asia/Tokyo")
+    assert due(engine, "2025-06-15T12:00:00Z", zone) == [*(["0001-01"] if east else []), "2025-02", "2025-05"]
+
+
 def test_24_months_of_a_faked_clock_are_24_reports(engine: Engine, make: Make) -> None:
     months = [f"{year}-{month:02}" for year in (2023, 2024) for month in range(1, 13)]
     store(engine, *paid_at(*(f"{month}-15T10:00:00Z" for month in months)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -85,7 +87,37 @@ def test_it_fits_the_terminal_and_nothing_is_cut(engine: Engine, files: Files, m
     assert max(len(line) for line in text.splitlines()) <= width
     assert cells(text, "31")[0][:3] == ["31", "Sat", "123,456,789.00"]
     assert "".join(text.split()).count("3,827,160,459.00") == 6 * 3  # a sum below each chart; sent and received
-    assert bool(cells(text, "00000000…0001")) == (width < 100)
+    assert "…" not in text
+    if width < 100:  # folded; the other half is below
+        assert cells(text, "00000000-0000-0000")[0][1:3] == ["2025-05-01", "CHF"]
+        assert "-0000-000000000001" in text
+    else:
+        assert cells(text, "00000000-0000-0000-0000-000000000001")
+
+
+@pytest.mark.parametrize("width", [40, 60, 72, 80, 100, 120, 200])
+@pytest.mark.parametrize("amount", ["23940796.00", "123456789012.34", "9876543210987.65", "999999999999999.99"])
+def test_no_number_is_cut_however_long_it_is(engine: Engine, files: Files, make: Make, width: int, amount: str) -> None:
+    store(
+        engine, *(Paid(1, 2, amount, code, f"2025-05-{day}T10:00:00Z") for code in ("USD", "PHP") for day in (10, 31))
+    )
+    make()
+    text = shown(engine, files, width=width)
+    assert "…" not in text
+    written, double = f"{Decimal(amount):,}", f"{2 * Decimal(amount):,}"
+    # Each payment once for who sent it, once for who received it, and once in the chart; sums there and twice below.
+    numbers = Counter(text.replace("│", " ").split())
+    assert (numbers[written], numbers[double]) == (2 * 2 * 2 + 2 * 2, 2 * 3)
+    assert numbers["2025-05-10"] == numbers["2025-05-31"] == 4
+    ids = text.replace("│", " ").split()
+    assert (
+        ids.count("00000000-0000-0000-0000-000000000001")
+        + ids.count("-0000-000000000001")
+        + sum(word == "000000000001" for word in ids)
+        == 4
+    )
+    if width >= 80:
+        assert max(len(line.rstrip()) for line in text.splitlines()) <= width
 
 
 @pytest.mark.parametrize("state", ["empty", "running"])

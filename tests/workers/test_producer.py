@@ -8,6 +8,7 @@ from pathlib import Path
 from confluent_kafka import Consumer
 
 from fcgraph.settings import Settings
+from tests import services
 from tests.waiting import until
 from tests.workers.process import Process
 from tests.workers.topic import Topic
@@ -62,6 +63,7 @@ def test_lines_arrive_as_they_are_and_one_payment_keeps_its_order(settings: Sett
     code, said = run(settings, tmp_path, "--file", str(file))
     assert code == producer.DELIVERED, said
     assert "4 delivered" in said
+    assert "What became of them" in said
     messages = received(settings, 4)
     assert sorted(value or b"" for _, value, _ in messages) == sorted(line for line in LINES if line)
     of_payment = [(value, partition) for key, value, partition in messages if key is not None]
@@ -101,3 +103,14 @@ def test_kafka_away_and_a_file_that_is_not_there(settings: Settings, tmp_path: P
     nowhere = tmp_path / ("a long way to [red] " * 8) / "nowhere"
     code, said = run(settings, tmp_path, "--file", str(nowhere))
     assert (code, str(nowhere) in said) == (producer.BAD_SETTING, True)
+
+
+def test_a_broker_that_has_just_started_gives_no_warning(
+    settings: Settings, apache_kafka: services.Kafka, tmp_path: Path
+) -> None:
+    """Until it has a producer number it answers that it is loading, and librdkafka asks again."""
+    choice = services.choose_kafka(Settings.model_validate({"kafka_embedded": apache_kafka.kind}))
+    with services.kafka_server(tmp_path / "fresh", choice) as fresh:
+        code, said = run(settings.model_copy(update={"kafka_broker": fresh.address}), tmp_path)
+    assert code == producer.DELIVERED, said
+    assert "warning" not in said.lower()

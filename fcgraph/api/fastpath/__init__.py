@@ -1,25 +1,26 @@
-"""The fast path: queries whose every root field SQL can answer are written by PostgreSQL as JSON and passed through.
+"""The fast path: root fields that SQL can answer are written by PostgreSQL as JSON and passed through.
 
-Strawberry stays the schema, the validator, the error path, and answers whatever is not known here. Both paths use the
-SQL of `fcgraph.queries` and give the same bytes. A root field is one statement with one text as its result:
-`selection` is what is asked, `objects` writes what comes from a row and what lies inside it, `connections` and `totals`
-what stands around rows, `plans` the statement.
+Strawberry stays the schema, the validator, the error path, and answers the root fields that are not known here. Both
+paths use the SQL of `fcgraph.queries` and give the same bytes. A root field is one statement with one text as its
+result: `selection` is what an operation selects, `objects` writes what comes from a row and what lies inside it,
+`connections` and `totals` what stands around rows, `plans` the statement, `remainder` the query for Strawberry.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from graphql import GraphQLObjectType, GraphQLSchema, OperationType
 
 from fcgraph.api.context import Context
 from fcgraph.api.documents import Admitted
 from fcgraph.api.fastpath.plans import ROOTS, Root
-from fcgraph.api.fastpath.selection import condition_names, select
+from fcgraph.api.fastpath.remainder import Remainder, remainder
+from fcgraph.api.fastpath.selection import Selected, condition_names, select
 from fcgraph.api.fastpath.text import NotFast
 from fcgraph.errors import BadInput, LimitReached
 from fcgraph.queries import Statement
@@ -28,7 +29,16 @@ PLANS_MAX = 16  # per document: one for each combination of the conditions of @i
 CONDITION_NAMES = "condition names"
 
 T = TypeVar("T")
-Plan = list[tuple[bytes, Root | bytes]]  # keys, and what answers them: a root field, or bytes that are known
+Part = Root | bytes | str  # what answers a root field: SQL, bytes that are known, or (its key) Strawberry
+# Runs what Strawberry must answer: a query and its variables to the JSON of each key, or None when there are errors.
+Remaining = Callable[[str, dict[str, Any], Context], Awaitable[dict[str, bytes] | None]]
+
+
+class Plan(NamedTuple):
+    """The root fields with what answers each, and the query of those that are left to Strawberry."""
+
+    parts: list[tuple[bytes, Part]]
+    remaining: Remainder | None
 
 
 class FastPath:
@@ -39,7 +49,7 @@ class FastPath:
         # What took long last time waits for its turn, so that what is quick finds a processor free.
         self._slow = asyncio.Semaphore(slow_statements_max)
 
-    async def answer(self, admitted: Admitted, context: Context) -> list[bytes] | None:
+    async def answer(self, admitted: Admitted, context: Context, remaining: Remaining) -> list[bytes] | None:
         """The body of the answer, in parts that make it up; None when Strawberry must answer (or say what is wrong).
 
         Raises Unavailable, and LimitReached when a statement takes too long.
@@ -55,26 +65,38 @@ class FastPath:
         if made is None:
             return None
         try:
-            statements = [a.statement(context, admitted.coerced) if isinstance(a, Root) else None for _, a in made]
+            statements = [
+                part.statement(context, admitted.coerced) if isinstance(part, Root) else None for _, part in made.parts
+            ]
         except NotFast:
             plans[key] = None
             return None
         except (BadInput, LimitReached):
             return None
-        parts = [b'{"data":{']
-        for (name, root), statement in zip(made, statements, strict=True):
-            text = [root] if isinstance(root, bytes) else await self._run(root, statement, context)
-            if text is None:
+        others: dict[str, bytes] = {}
+        if made.remaining is not None:
+            found = await remaining(made.remaining.query, made.remaining.values(admitted.variables), context)
+            if found is None:
                 return None
+            others = found
+        parts = [b'{"data":{']
+        for (name, part), statement in zip(made.parts, statements, strict=True):
+            if isinstance(part, Root):
+                text = await self._run(part, statement, context)
+                if text is None:
+                    return None
+            else:
+                text = [others[part] if isinstance(part, str) else part]
             parts += [b",", name, *text] if len(parts) > 1 else [name, *text]
         return [*parts, b"}}"]
 
     def turn(self, admitted: Admitted, context: Context) -> AbstractAsyncContextManager[object]:
         """For Strawberry, when `answer` had none: what was slow before is slow once more."""
-        made = admitted.prepared.plans.get(self._plan_key(admitted)) or ()
+        made = admitted.prepared.plans.get(self._plan_key(admitted))
         slow = admitted.prepared.seconds > context.settings.slow_answer_seconds
         # It asks the same again as `answer` did.
-        slow = slow or any(isinstance(a, Root) and _is_slow(a, context) for _, a in made)
+        if made is not None:
+            slow = slow or any(isinstance(part, Root) and _is_slow(part, context) for _, part in made.parts)
         return self._slow if slow else nullcontext()
 
     async def _run(self, root: Root, statement: Statement | None, context: Context) -> list[bytes] | None:
@@ -89,29 +111,33 @@ class FastPath:
         return None if None in found else found or [b"null"]
 
     def _plan_key(self, admitted: Admitted) -> tuple[object, ...]:
-        prepared, operation, coerced = admitted
+        prepared, operation, coerced, _ = admitted
         names = prepared.plans.get(CONDITION_NAMES)
         if names is None:
             names = prepared.plans[CONDITION_NAMES] = condition_names(prepared)
         return (id(operation), *[coerced.get(name) for name in names])
 
     def _make(self, admitted: Admitted) -> Plan | None:
-        prepared, operation, coerced = admitted
+        prepared, operation, coerced, _ = admitted
         if operation.operation is not OperationType.QUERY:
             return None
         root = self._schema.query_type
         assert isinstance(root, GraphQLObjectType)
-        plan: Plan = []
+        parts: list[tuple[bytes, Part]] = []
+        left: list[Selected] = []
         fields = select([operation.selection_set], root, prepared.fragments, coerced)
         for field in fields:
             key = f'"{field.key}":'.encode()
             if field.name == "__typename":
-                plan.append((key, f'"{root.name}"'.encode()))
+                parts.append((key, f'"{root.name}"'.encode()))
             elif field.name in ROOTS:
-                plan.append((key, Root(field, len(fields))))
+                parts.append((key, Root(field, len(fields))))
             else:
-                return None
-        return plan
+                parts.append((key, field.key))
+                left.append(field)
+        if not any(isinstance(part, Root) for _, part in parts):
+            return None  # nothing of it is faster here
+        return Plan(parts, remainder(left, operation, prepared.fragments) if left else None)
 
 
 def _is_slow(root: Root, context: Context) -> bool:

@@ -20,7 +20,19 @@ from fcgraph.api.types.payments import PaymentFilter, payments_asked
 from fcgraph.api.types.totals import totals_asked
 from fcgraph.queries import payments as payments_queries
 from fcgraph.queries import totals as totals_queries
-from fcgraph.queries.columns import BATCH, BEYOND_INDEX, DAILY_TOTAL, IN_INDEX, PAYMENT, REVISION, SOURCE, USER, Shape
+from fcgraph.queries.columns import (
+    BATCH,
+    BEYOND_INDEX,
+    DAILY_TOTAL,
+    IN_INDEX,
+    PAYMENT,
+    PAYMENT_STATE,
+    REVISION,
+    SOURCE,
+    USER,
+    Shape,
+)
+from fcgraph.queries.days import of_one_of
 from fcgraph.queries.history import revisions_sql
 from fcgraph.queries.pages import PageAsked
 from fcgraph.queries.payments import Owner, PaymentsAsked
@@ -87,6 +99,10 @@ def _history(field: Selected, asking: Asking) -> str:
     return f"(SELECT {list_of(item, 't.revision')} FROM ({revisions_sql('= t.transaction_id')}) t)"
 
 
+def _previous(field: Selected, asking: Asking) -> str:
+    return f"CASE WHEN t.previous IS NULL THEN 'null' ELSE {object_sql(PAYMENT_STATE, field.children, asking)} END"
+
+
 def _payments_of_user(field: Selected, asking: Asking) -> str:
     if asking.totals is not None:
         raise NotFast  # how many users there are is not known beforehand, so neither is how many pages
@@ -98,7 +114,9 @@ def _payments_of_user(field: Selected, asking: Asking) -> str:
 def _payments_of_total(field: Selected, asking: Asking) -> str:
     assert asking.totals is not None, "a daily total is a row of daily totals"
     asked = PaymentsAsked(statuses=asking.totals.statuses)
-    owner = Owner("d.user_id", "d.day", "d.currency")
+    zone = asking.context.settings.report_timezone
+    days = of_one_of("d.day", asking.totals.start, asking.totals.end, zone, asking.values.add(zone, "text"))
+    owner = Owner("d.user_id", days, "d.currency")
     return payments_sql(field, asked, asking.page(asking.arguments(field)), owner, asking)
 
 
@@ -122,14 +140,16 @@ def _totals_select(field: Selected, owner: str | None, asking: Asking) -> str:
     )
     asked.check(range_max_days=settings.range_max_days)
     zone, viewer = settings.report_timezone, asking.context.viewer
-    totals = totals_queries.totals_sql(asking.values, asked, zone=zone, viewer=viewer, owner=owner)
-    rows_max = settings.totals_rows_max
+    # Their sums alone are added up without making the rows, and have no bound.
+    summed = owner is None and not any(f.name == "rows" for f in field.children)
+    totals = totals_queries.totals_sql(asking.values, asked, zone=zone, viewer=viewer, owner=owner, summed=summed)
+    rows_max = None if summed else settings.totals_rows_max
     below = [f for rows in field.children if rows.name == "rows" for f in rows.children if f.name == "payments"]
     nodes = sum(asking.page(asking.arguments(f)).size for f in below)  # per row
     if nodes:
         if asking.in_list:
             raise NotFast  # they are bounded over all users of the answer, too
-        rows_max = min(rows_max, settings.query_nodes_max // asking.roots // nodes)
+        rows_max = min(settings.totals_rows_max, settings.query_nodes_max // asking.roots // nodes)
     inside = replace(asking, totals=asked)
     order = "d.user_id, d.day, d.currency" if owner is None else "d.day, d.currency"
     return totals_sql(
@@ -189,6 +209,7 @@ INSIDE: dict[tuple[str, str], Callable[[Selected, Asking], str]] = {
     (PAYMENT.name, "source"): _source,
     (PAYMENT.name, "history"): _history,
     (REVISION.name, "source"): _source,
+    (REVISION.name, "previous"): _previous,
     (USER.name, "payments"): _payments_of_user,
     (USER.name, "dailyTotals"): _daily_totals_of_user,
     (DAILY_TOTAL.name, "payments"): _payments_of_total,

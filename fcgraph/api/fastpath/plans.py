@@ -75,7 +75,7 @@ def _user(field: Selected, asking: Asking) -> str:
 
 def _users(field: Selected, asking: Asking) -> str:
     given, values, viewer = asking.arguments(field), asking.values, asking.context.viewer
-    page, search = asking.page(given), given.get("search")
+    page, search = asking.page(given), asking.context.search(given.get("search"))
     beside = Beside("u.user_id", asking.context.settings.totals_rows_max // asking.roots)
     inside = replace(asking, in_list=True, beside=beside)
     rows = Rows(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import strawberry
 from graphql import (
     BooleanValueNode,
     DirectiveNode,
@@ -27,13 +28,18 @@ CONDITIONS = {"skip": False, "include": True}  # the directive, and which value 
 
 @dataclass(slots=True)
 class Selected:
-    """A field of the answer: its key there, its node (for arguments), the type it belongs to, and what is below."""
+    """A field of the answer: its key there, its nodes, the type it belongs to, and what is below."""
 
     key: str
     name: str
-    node: FieldNode
+    nodes: list[FieldNode]  # equal fields, of which the first one stands for the arguments of all
     parent: GraphQLObjectType
     children: list[Selected]
+
+    @property
+    def node(self) -> FieldNode:
+        """The node with the field's arguments."""
+        return self.nodes[0]
 
 
 def select(
@@ -54,8 +60,18 @@ def select(
         inner = get_named_type(definition.type) if definition is not None else None
         below = [n.selection_set for n in nodes if n.selection_set is not None]
         children = select(below, inner, fragments, variables) if isinstance(inner, GraphQLObjectType) else []
-        selected.append(Selected(key, name, nodes[0], parent, children))
+        selected.append(Selected(key, name, nodes, parent, children))
     return selected
+
+
+def is_selected(info: strawberry.Info[Any, Any], name: str) -> bool:
+    """Whether a resolver's field has this field below it; for Strawberry."""
+    raw = info._raw_info
+    sets = [node.selection_set for node in raw.field_nodes if node.selection_set is not None]
+    # The values themselves where `api.plain` executes; graphql-core wraps them.
+    values: Any = raw.variable_values
+    variables = getattr(values, "coerced", values)
+    return any(node.name.value == name for each in sets for node in _fields(each, raw.fragments, variables))
 
 
 def _fields(

@@ -15,21 +15,24 @@ Node = Callable[[Selected], str]
 
 
 def totals_sql(
-    fields: list[Selected], asked: TotalsAsked, zone: str, totals: str, rows_max: int, order: str, row: Node
+    fields: list[Selected], asked: TotalsAsked, zone: str, totals: str, rows_max: int | None, order: str, row: Node
 ) -> str:
     """A SELECT of `json`, the text of the daily totals, NULL when there are more than `rows_max`, and their number
     `rows`. Raises NotFast.
 
-    `totals` is their SELECT, `row` writes one row `d`, `order` is how they are sorted.
+    `totals` is their SELECT, or without `rows_max` that of their sums; `row` writes one row `d`, `order` is how they
+    are sorted.
     """
-    members = object_of([(f.key, _member(f, asked, zone, order, row)) for f in fields])
+    members = object_of([(f.key, _member(f, asked, zone, order, row, rows_max is None)) for f in fields])
+    if rows_max is None:
+        return f"WITH d AS ({totals}) SELECT {members} AS json, count(*) AS rows FROM d"
     return (
         f"WITH d AS ({totals} LIMIT {rows_max + 1})"
         f" SELECT CASE WHEN count(*) <= {rows_max} THEN {members} END AS json, count(*) AS rows FROM d"
     )
 
 
-def _member(field: Selected, asked: TotalsAsked, zone: str, order: str, row: Node) -> str:
+def _member(field: Selected, asked: TotalsAsked, zone: str, order: str, row: Node, are_sums: bool) -> str:
     if field.name == "__typename":
         return constant(f'"{field.parent.name}"')
     if field.name == "basis":
@@ -38,7 +41,8 @@ def _member(field: Selected, asked: TotalsAsked, zone: str, order: str, row: Nod
         return list_of(row(field), order)
     if field.name == "summary":
         item = object_of([(c.key, _sum(c)) for c in field.children])
-        return f"(SELECT {list_of(item, 's.currency')} FROM ({sums_sql('d')}) s)"
+        sums = "d" if are_sums else f"({sums_sql('d')})"
+        return f"(SELECT {list_of(item, 's.currency')} FROM {sums} s)"
     raise NotFast
 
 

@@ -7,6 +7,10 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from fcgraph.api import media
 
 DIST = Path(__file__).parent / "dist"
 PAGE = Path(__file__).parent / "page.html"
@@ -21,9 +25,16 @@ router = APIRouter()
 router.mount("/playground", StaticFiles(directory=DIST, check_dir=False), name="playground")
 
 
-@router.get("/graphql")
+def is_wanted(scope: Scope) -> bool:
+    """Whether a GET of /graphql is for the playground: it brings no query, and does not prefer JSON."""
+    names = [parameter.partition(b"=")[0] for parameter in scope["query_string"].split(b"&")]
+    accept = ", ".join(Headers(scope=scope).getlist("accept"))
+    return b"query" not in names and media.prefers_html(accept.encode("latin-1"), when_equal=True)
+
+
+@router.get("/graphql", include_in_schema=False)
 async def page() -> Response:
     """The playground, or a page that says what is missing."""
     built = (DIST / "playground.js").is_file()
     text = (PAGE if built else MISSING).read_text(encoding="utf-8")
-    return HTMLResponse(text, headers={"Content-Security-Policy": POLICY, "X-Frame-Options": "DENY"})
+    return HTMLResponse(text, headers={"Content-Security-Policy": POLICY, "X-Frame-Options": "DENY", "Vary": "Accept"})

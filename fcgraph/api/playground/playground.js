@@ -36,11 +36,13 @@ query DailyTotals {
 }
 `;
 
-const IMPORT = `# Import a CSV: one good row and one that is rejected.
+const IMPORT = `# Try a CSV: one good row and one that is rejected.
+# A dry run writes no payment; take dryRun away to import.
 # Put the importId into the variables of the next tab.
 mutation Import {
   importCsv(
     input: {
+      dryRun: true
       fileName: "try.csv"
       source: {
         text: """
@@ -59,7 +61,8 @@ mutation Import {
 `;
 
 const PROGRESS = `# The present state first, then each change,
-# until the import is done.
+# until the import is done. Put the importId from the
+# Import tab into the variables below.
 subscription Progress($importId: UUID!) {
   importProgress(importId: $importId) {
     state
@@ -74,6 +77,9 @@ subscription Progress($importId: UUID!) {
   }
 }
 `;
+
+// A valid id of no import: until it is replaced, the answer is "There is no such import".
+const NO_IMPORT = "00000000-0000-0000-0000-000000000000";
 
 const REPORT = `# The month as a file: get it from its downloadUrl.
 # The same content adds no version.
@@ -105,7 +111,7 @@ ReactDOM.createRoot(document.getElementById("playground")).render(
         { query: PAYMENTS },
         { query: TOTALS },
         { query: IMPORT },
-        { query: PROGRESS, variables: '{ "importId": "" }' },
+        { query: PROGRESS, variables: JSON.stringify({ importId: NO_IMPORT }, null, 2) },
         { query: REPORT },
       ],
     },

@@ -72,8 +72,18 @@ class IntakeRecord:
     transaction_id: UUID | None = strawberry.field(description="The payment's id, where it could be read.")
     raw: str = strawberry.field(description="As it came; bytes that are not UTF-8 are shown with backslashes.")
     received_at: datetime = strawberry.field(description="When it came.")
-    resolved_at: datetime | None = strawberry.field(description="When it was settled; null while it is open.")
-    resolution: str | None = strawberry.field(description="How it was settled, with the person's note.")
+    resolved_at: datetime | None = strawberry.field(description="When it ended; null while it is open.")
+    resolution: str | None = strawberry.field(
+        description="How it ended: REPLAYED_ with an outcome, SUPERSEDED, DISMISSED, KEEP_STORED or ACCEPT_INCOMING;"
+        " DRY_RUN or NOT_IMPORTED when the import wrote no payment."
+    )
+    note: str | None = strawberry.field(description="The note of the person who ended it.")
+    resolved_by: str | None = strawberry.field(
+        description="Who ended it, such as `cli:root`; null while it is open and when a corrected row ended it."
+    )
+    superseded_by: RecordSource | None = strawberry.field(
+        description="The row of a corrected file that came in its place, by import and line."
+    )
 
     @staticmethod
     def of(row: Row) -> IntakeRecord:
@@ -96,6 +106,9 @@ class IntakeRecord:
             received_at=row["received_at"],
             resolved_at=row["resolved_at"],
             resolution=row["resolution"],
+            note=row["note"],
+            resolved_by=row["resolved_by"],
+            superseded_by=_superseded_by(row),
         )
 
 
@@ -108,6 +121,19 @@ def _source(row: Row) -> RecordSource:
         topic=row["topic"],
         partition=row["partition"] if kafka else None,
         offset=BigInt(row["position"]) if kafka else None,
+    )
+
+
+def _superseded_by(row: Row) -> RecordSource | None:
+    if row["superseded_import_id"] is None:
+        return None
+    return RecordSource(
+        kind=SourceKind.CSV,
+        import_id=row["superseded_import_id"],
+        line_number=BigInt(row["superseded_position"]),
+        topic=None,
+        partition=None,
+        offset=None,
     )
 
 
@@ -138,9 +164,13 @@ class ImportJob:
     state: ImportState = strawberry.field(description="Where it stands.")
     progress: float | None = strawberry.field(description="From 0 to 1; null while queued.")
     counts: OutcomeCounts = strawberry.field(description="What became of its rows so far.")
+    skipped_lines: BigInt = strawberry.field(
+        description="Lines below the header that are no rows: blank ones, rows of empty values, a repeated header."
+    )
     ignored_columns: list[str] = strawberry.field(description="Columns of the file that are none of the seven.")
     rejects_url: str | None = strawberry.field(
-        description="A CSV of the rows that were not taken: correct it and upload it as it is."
+        description="A CSV of the rejected rows: correct it and upload it as it is. A corrected row ends its record."
+        " Conflicts are left out, a person decides them; null when no row was rejected."
     )
     failure: str | None = strawberry.field(description="Why it failed; null when it did not.")
     created_at: datetime = strawberry.field(description="When it was accepted.")
@@ -184,8 +214,9 @@ class ImportJob:
             counts=OutcomeCounts(
                 **{name: row[f"{name}_count"] for name in OutcomeCounts.__annotations__},
             ),
+            skipped_lines=row["skipped_lines"],
             ignored_columns=row["ignored_columns"],
-            rejects_url=f"/imports/{row['import_id']}/rejects.csv" if _kept_any(row) else None,
+            rejects_url=f"/imports/{row['import_id']}/rejects.csv" if row["rejected_count"] else None,
             failure=row["failure"],
             created_at=row["created_at"],
             started_at=row["started_at"],
@@ -198,10 +229,6 @@ def _progress(row: Row) -> float | None:
         return None
     size: int = row["size_bytes"]
     return min(1.0, row["done_bytes"] / size) if size else 1.0
-
-
-def _kept_any(row: Row) -> bool:
-    return bool(row["rejected_count"] or row["conflict_count"])
 
 
 def _control_total(code: str, found: Row | None, expected: str | None) -> ControlTotal:

@@ -48,12 +48,43 @@ class RecordSource:
         )
 
 
+@strawberry.type(description="What a payment was before it changed.")
+class PaymentState:
+    sender_id: UUID = strawberry.field(description="The id of who sent it.")
+    receiver_id: UUID = strawberry.field(description="The id of who received it.")
+    amount: Decimal = strawberry.field(description="At the currency's scale.")
+    currency: str = strawberry.field(description="Three letters, such as USD.")
+    timestamp: datetime = strawberry.field(description="When it was made.")
+    status: PaymentStatus = strawberry.field(description="Where it stood.")
+
+    @staticmethod
+    def of(row: Row) -> PaymentState | None:
+        """From a row that has the columns of `columns.PAYMENT_STATE`; None for a revision that changed nothing."""
+        if row["previous_status"] is None:
+            return None
+        return PaymentState(
+            sender_id=row["previous_senderId"],
+            receiver_id=row["previous_receiverId"],
+            amount=row["previous_amount"],
+            currency=row["previous_currency"],
+            timestamp=row["previous_timestamp"],
+            status=PaymentStatus(row["previous_status"]),
+        )
+
+
 @strawberry.type(description="A state of a payment: revision 1 is the payment as first stored.")
 class PaymentRevision:
     revision: int = strawberry.field(description="1, 2, 3 … in the order in which they came.")
     status: PaymentStatus = strawberry.field(description="The status from then on.")
     source: RecordSource = strawberry.field(description="Where this state came from.")
     recorded_at: datetime = strawberry.field(description="When it was stored here.")
+    previous: PaymentState | None = strawberry.field(
+        description="What the payment was before this revision; null for revision 1."
+    )
+    note: str | None = strawberry.field(
+        description="The note of the person who decided on the change; null when the status advanced by itself."
+    )
+    decided_by: str | None = strawberry.field(description="Who decided on the change; null when nobody did.")
 
 
 @strawberry.type(description="A payment, stored once by its transaction id.")
@@ -86,6 +117,9 @@ class Payment:
                 status=PaymentStatus(row["status"]),
                 source=RecordSource.of(row),
                 recorded_at=row["recordedAt"],
+                previous=PaymentState.of(row),
+                note=row["note"],
+                decided_by=row["decidedBy"],
             )
             for row in await info.context.loaders.history(self.transaction_id)
         ]

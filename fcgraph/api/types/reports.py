@@ -72,7 +72,7 @@ class ReportFile:
 
     @strawberry.field(description="Payments of the period that came or changed after this version.")
     async def changes_since(self, info: Info) -> int:
-        return await info.context.loaders.report_changes(self.period, self.version)
+        return await info.context.loaders.report_changes(reports.basis_of(self))
 
     @strawberry.field(description="The lines that differ from those of another version of the same period.")
     async def changes_from(self, info: Info, version: int) -> list[ReportLineChange]:

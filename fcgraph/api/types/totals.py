@@ -15,8 +15,10 @@ from fcgraph.api.pagination import Connection
 from fcgraph.api.scalars import BigInt
 from fcgraph.api.types.enums import PaymentStatus
 from fcgraph.api.types.payments import Payment, payments_of
+from fcgraph.queries import totals_pages as sql
+from fcgraph.queries.pages import cut, write_cursor
 from fcgraph.queries.payments import Drill, PaymentsAsked
-from fcgraph.queries.totals import TotalsAsked, summary_of
+from fcgraph.queries.totals import CurrencySum, TotalsAsked, summary_of
 
 Row = Any
 
@@ -62,24 +64,53 @@ class CurrencyTotal:
 class DailyTotals:
     asked: strawberry.Private[TotalsAsked]
     found: strawberry.Private[Sequence[Row]]  # with the columns of `columns.DAILY_TOTAL`
+    sums: strawberry.Private[Sequence[CurrencySum] | None]  # None: of what was found
     basis: TotalsBasis = strawberry.field(description="What the rows rest on.")
 
     # Only what is asked is made: a summary needs no object for each of a thousand rows.
-    @strawberry.field(description="Ordered by user, day and currency; days without payments have no row.")
+    @strawberry.field(
+        description="Ordered by user, day and currency; days without payments have no row. All of them, or an error"
+        " RANGE_TOO_LARGE when there are more than TOTALS_ROWS_MAX (10,000); `rowsPage` gives any number, by pages."
+    )
     def rows(self) -> list[DailyTotal]:
-        return [
-            DailyTotal(
-                statuses=self.asked.statuses,
-                user_id=row["userId"],
-                day=row["day"],
-                currency=row["currency"],
-                total_sent=row["totalSent"],
-                total_received=row["totalReceived"],
-                sent_count=row["sentCount"],
-                received_count=row["receivedCount"],
-            )
-            for row in self.found
-        ]
+        return [self._row(row) for row in self.found]
+
+    @strawberry.field(
+        description="The rows page by page, in the same order, however many there are. Each page is read as the"
+        " database is then."
+    )
+    async def rows_page(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[DailyTotal]:
+        context, asked, page = info.context, self.asked, info.context.page(first, after)
+        zone, viewer = context.settings.report_timezone, context.viewer
+        rows = await context.reader.fetch(sql.totals_page(asked, page, zone=zone, viewer=viewer))
+
+        async def count() -> int:
+            counted: int = await context.reader.value(sql.totals_count(asked, zone=zone, viewer=viewer))
+            return counted
+
+        return Connection(
+            kept=cut(list(rows), page),
+            node_of=self._row,
+            cursor_of=lambda row: write_cursor(
+                sql.TOTALS_ORDER.kind,
+                row["userId"],  # type: ignore[index] # a record
+                row["day"],  # type: ignore[index]
+                row["currency"],  # type: ignore[index]
+            ),
+            count=count,
+        )
+
+    def _row(self, row: Row) -> DailyTotal:
+        return DailyTotal(
+            statuses=self.asked.statuses,
+            user_id=row["userId"],
+            day=row["day"],
+            currency=row["currency"],
+            total_sent=row["totalSent"],
+            total_received=row["totalReceived"],
+            sent_count=row["sentCount"],
+            received_count=row["receivedCount"],
+        )
 
     @strawberry.field(description="The rows added up per currency.")
     def summary(self) -> list[CurrencyTotal]:
@@ -91,12 +122,18 @@ class DailyTotals:
                 sent_count=s.sent_count,
                 received_count=s.received_count,
             )
-            for s in summary_of(self.found)
+            for s in (summary_of(self.found) if self.sums is None else self.sums)
         ]
 
     @staticmethod
-    def of(asked: TotalsAsked, zone: str, watermark: int, rows: Sequence[Row]) -> DailyTotals:
-        """From the rows that were found."""
+    def of(
+        asked: TotalsAsked,
+        zone: str,
+        watermark: int,
+        rows: Sequence[Row],
+        sums: Sequence[CurrencySum] | None = None,
+    ) -> DailyTotals:
+        """From the rows that were found, or from their sums where the rows are not selected."""
         basis = TotalsBasis(
             start=asked.start,
             end=asked.end,
@@ -104,7 +141,7 @@ class DailyTotals:
             statuses=[PaymentStatus(s) for s in asked.statuses],
             watermark=BigInt(watermark),
         )
-        return DailyTotals(asked=asked, found=rows, basis=basis)
+        return DailyTotals(asked=asked, found=rows, sums=sums, basis=basis)
 
 
 def totals_asked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -53,6 +54,7 @@ class User:
         watermark, rows = await info.context.loaders.daily_totals(self.user_id, asked)
         if is_below_a_list(info):
             info.context.count_totals(len(rows))  # the user of a row may be in many rows
+        asked = replace(asked, user_ids=(self.user_id,))
         return DailyTotals.of(asked, info.context.settings.report_timezone, watermark, rows)
 
     @staticmethod

@@ -16,6 +16,7 @@ from fcgraph.api.app import create
 from fcgraph.api.context import Context
 from fcgraph.api.query import Query
 from fcgraph.api.scalars import SCALARS
+from fcgraph.queries import OPERATOR
 
 settings = process_settings.current()
 log.set_up("stock", level="WARNING")
@@ -27,7 +28,7 @@ class Stock(GraphQL[Context, None]):
     """Strawberry's own ASGI application."""
 
     async def get_context(self, request: Any, response: Any) -> Context:
-        return Context(fcgraph_app.state.doors, uuid4().hex)
+        return Context(fcgraph_app.state.doors, uuid4().hex, OPERATOR)
 
 
 graphql = Stock(schema)

@@ -1,0 +1,23 @@
+"""What runs on this machine, as the commands find it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from fcgraph import log, settings
+
+if TYPE_CHECKING:
+    from fcgraph.embedded.stack import Stack
+
+
+def join_stack() -> Stack | None:
+    """Use the addresses and folders of the running stack wherever the environment names none; return what runs."""
+    from fcgraph.embedded import stack
+
+    current = settings.load()
+    log.set_up("cli", level="WARNING" if current.log_level == "INFO" else current.log_level, fmt=current.log_format)
+    running = stack.running(current.data_dir)
+    for name, value in running["environment"].items() if running else ():
+        os.environ.setdefault(name, value)
+    return running

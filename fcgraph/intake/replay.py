@@ -1,0 +1,177 @@
+"""Rejections are validated again, by their ids or by a filter; those that pass now are applied.
+
+Safe to repeat and to run twice at once: a record is locked while it is replayed, and one that has ended is left alone.
+Records of one import or topic make one batch, with the lineage of their first arrival.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg2.extras import execute_values
+from sqlalchemy import Connection, Engine
+
+from fcgraph.intake import open_records
+from fcgraph.intake.batch import Batch
+from fcgraph.intake.judge import Judge, not_replayable
+from fcgraph.intake.open_records import Done, IntakeRecord
+from fcgraph.intake.settle import Settled, close_batch, open_batch, problems_json, settle
+from fcgraph.intake.writer import judge_of
+from fcgraph.record_filter import RecordFilter
+from fcgraph.records import Outcome
+from fcgraph.settings import Settings
+
+Place = tuple[int | None, int]
+
+
+class Replayed(NamedTuple):
+    """How many records passed now, and how many still break a rule (with fresh problems)."""
+
+    replayed: int
+    still_rejected: int
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What all records of a replay share: the rules, the limits, and who wants it."""
+
+    judge: Judge
+    settings: Settings
+    correlation_id: str
+    principal: str
+
+
+def replay(
+    engine: Engine, settings: Settings, record_ids: Sequence[UUID], correlation_id: str, *, principal: str = "local"
+) -> Replayed:
+    """Replay these records in one transaction; conflicts and records that have ended are left alone.
+
+    Raises Refused (NOT_FOUND) when a record is unknown.
+    """
+    asked = Replay(judge_of(engine, settings), settings, correlation_id, principal)
+
+    def work(connection: Connection) -> Replayed:
+        found = open_records.by_ids(connection, record_ids)
+        return _replay(asked, connection, [r for r in found if r.resolution is None and r.outcome == "REJECTED"])
+
+    return open_records.again(engine, work)
+
+
+def replay_matching(
+    engine: Engine,
+    settings: Settings,
+    wanted: RecordFilter,
+    correlation_id: str,
+    *,
+    principal: str,
+    on_batch: Done,
+    more_time: Callable[[], bool] = lambda: True,
+) -> None:
+    """Replay every open rejection of the filter, in transactions of bounded size; `on_batch` counts them.
+
+    Raises Refused for a filter of conflicts, OutOfTime as `open_records.in_batches`.
+    """
+    asked = Replay(judge_of(engine, settings), settings, correlation_id, principal)
+    open_records.in_batches(engine, wanted, partial(_replay, asked), on_batch, more_time)
+
+
+def _replay(asked: Replay, connection: Connection, records: Sequence[IntakeRecord]) -> Replayed:
+    """Replay open, locked rejections. Batches are closed last: the watermark stays locked from then to COMMIT."""
+    groups: dict[object, list[IntakeRecord]] = defaultdict(list)
+    for record in records:
+        groups[record.origin].append(record)
+    done, counts = 0, {}
+    for _, group in sorted(groups.items(), key=lambda item: str(item[0])):
+        whole = [record for record in group if not record.is_incomplete]
+        _write_problems(connection, [_with_advice(record) for record in group if record.is_incomplete])
+        if not whole:
+            continue
+        line_max = asked.settings.csv_line_max_bytes
+        batch = open_records.validated(connection, asked.judge, whole, asked.correlation_id, line_max)
+        at = {(record.partition, record.position): record for record in whole}
+        _write_problems(connection, _fresh_problems(batch, at))
+        no_rows = _no_rows(batch, at)
+        open_records.end(connection, no_rows, asked.principal)
+        batch.rejected = []  # they are stored already, and the batch counts what it applied
+        if batch.texts:
+            batch_id, settled = _apply(connection, batch, at, asked.principal)
+            counts[batch_id] = settled.counts(batch)
+            done += len(batch.texts)
+        done += len(no_rows)
+    for batch_id, counted in sorted(counts.items()):
+        close_batch(connection.connection.cursor(), batch_id, counted)
+    return Replayed(done, len(records) - done)
+
+
+def _apply(connection: Connection, batch: Batch, at: dict[Place, IntakeRecord], principal: str) -> tuple[int, Settled]:
+    """Apply the rows that pass; end their records, or make them the conflicts that they are now."""
+    cursor: Any = connection.connection.cursor()
+    batch_id = open_batch(cursor, batch)
+    # The record stands at the row's place of origin, so a conflict is written into it, not beside it.
+    settled = settle(cursor, batch, careful=True, batch_id=batch_id, keep=False)
+    ended = {}
+    for n in range(len(batch.texts)):
+        outcome = settled.outcome(n)
+        if outcome is not Outcome.CONFLICT:
+            ended[at[batch.place(n)].record_id] = f"REPLAYED_{outcome.value}"
+    open_records.end(connection, ended, principal)
+    conflicts = [
+        (
+            str(at[batch.place(c.n)].record_id), batch.transaction_ids[c.n], problems_json(c.problems),
+            json.dumps(c.differences_told()),
+        )
+        for c in settled.conflicts
+    ]  # fmt: skip
+    if conflicts:
+        execute_values(
+            cursor,
+            "UPDATE intake_records r SET outcome = 'CONFLICT', transaction_id = v.transaction_id,"
+            " problems = v.problems, differences = v.differences"
+            " FROM (VALUES %s) v (id, transaction_id, problems, differences) WHERE r.record_id = v.id",
+            conflicts,
+            template="(%s::uuid, %s::uuid, %s::jsonb, %s::jsonb)",
+        )
+    return batch_id, settled
+
+
+Problems = tuple[IntakeRecord, list[dict[str, Any]]]
+
+
+def _fresh_problems(batch: Batch, at: dict[Place, IntakeRecord]) -> list[Problems]:
+    return [
+        (at[rejected.partition, rejected.position], [problem._asdict() for problem in rejected.rejection.problems])
+        for rejected in batch.rejected
+    ]
+
+
+def _no_rows(batch: Batch, at: dict[Place, IntakeRecord]) -> dict[UUID, str]:
+    """Records of lines that the rules take for no row by now, with how they end."""
+    rows = {batch.place(n) for n in range(len(batch.texts))} | {(r.partition, r.position) for r in batch.rejected}
+    return {record.record_id: "REPLAYED_SKIPPED" for place, record in at.items() if place not in rows}
+
+
+def _with_advice(record: IntakeRecord) -> Problems:
+    """The problems of a record whose row is not whole, saying that a replay cannot help."""
+    return record, [
+        problem | {"message": not_replayable(problem["message"])} if problem["code"] == "INVALID_CSV" else problem
+        for problem in record.problems
+    ]
+
+
+def _write_problems(connection: Connection, found: Sequence[Problems]) -> None:
+    """Store the problems that are other than before."""
+    changed = [(str(record.record_id), json.dumps(new)) for record, new in found if new != record.problems]
+    if changed:
+        execute_values(
+            connection.connection.cursor(),
+            "UPDATE intake_records r SET problems = v.problems FROM (VALUES %s) v (id, problems)"
+            " WHERE r.record_id = v.id",
+            changed,
+            template="(%s::uuid, %s::jsonb)",
+        )

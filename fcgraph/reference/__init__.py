@@ -1,0 +1,1 @@
+"""What payments refer to, as people bring it in."""
