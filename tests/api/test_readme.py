@@ -1,4 +1,4 @@
-"""What the README shows is what one sees: its queries are asked and its answers are the answers."""
+"""What README and docs show is what people see: their queries give their answers, their commands do what they say."""
 
 from __future__ import annotations
 
@@ -22,21 +22,38 @@ from tests.api.process import server
 from tests.intake.doors import Doors
 
 README = (services.ROOT / "README.md").read_text(encoding="utf-8")
-ASKED = re.findall(r"```graphql\n(.*?)```\n\n```json\n(.*?)```", README, re.DOTALL)
+DOCS = {path.name: path.read_text(encoding="utf-8") for path in sorted((services.ROOT / "docs").glob("*.md"))}
+ALL = "\n".join((README, *DOCS.values(), (services.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
+QUERIES = re.findall(r"```graphql\n(.*?)```\n\n```json\n(.*?)```", ALL, re.DOTALL)
+README_LINES_MAX = 120
+
+
+def test_the_readme_is_short() -> None:
+    assert README.count("\n") <= README_LINES_MAX
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = [(folder, link) for folder, text in (("", README), *(("docs", text) for text in DOCS.values()))
+             for link in re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", text)]  # fmt: skip
+    assert links
+    for folder, link in links:
+        assert (services.ROOT / folder / link).exists(), link
 
 
 def test_the_readmes_queries_give_the_readmes_answers(api: Api, api_settings: Settings, engine: Engine) -> None:
     doors = Doors(engine, api_settings)
     doors.send([(0, n, value) for n, value in enumerate(SAMPLE_MESSAGES.read_bytes().splitlines())])
     doors.import_csv(SAMPLE_CSV.read_bytes())
-    assert len(ASKED) == 4
-    for query, answer in ASKED:
+    assert len(QUERIES) == 4
+    for query, answer in QUERIES:
         assert api.ask(query) == json.loads(answer)
 
 
 def test_the_commands_for_your_own_data_end_in_a_report(postgres_port: int, tmp_path: Path) -> None:
     """In a database without seeds."""
-    (commands,) = re.findall(r"```sh\n(.*?)```", README.split("## Your own data")[1].split("\n## ")[0], re.DOTALL)
+    (commands,) = re.findall(
+        r"```sh\n(.*?)```", DOCS["operations.md"].split("## Your own data")[1].split("\n## ")[0], re.DOTALL
+    )
     database = f"own_{uuid.uuid4().hex}"
     postgres.create_database(postgres_port, database)
     url = postgres.url(postgres_port, database)
@@ -63,7 +80,7 @@ def test_the_commands_for_your_own_data_end_in_a_report(postgres_port: int, tmp_
 
 def test_the_readme_names_only_settings_and_files_that_exist() -> None:
     known = {name.upper() for name in Settings.model_fields}
-    table = README.split("## Settings")[1].split("## Processes")[0]
+    table = DOCS["operations.md"].split("## Settings")[1].split("## Processes")[0]
     named = {
         name
         for row in table.splitlines()
@@ -72,14 +89,14 @@ def test_the_readme_names_only_settings_and_files_that_exist() -> None:
     }
     assert named
     assert named <= known
-    for path in re.findall(r"`((?:fcgraph|workers|seeds|tests|migrations)/[\w./]*)`", README):
+    for path in re.findall(r"`((?:fcgraph|workers|seeds|tests|migrations)/[\w./]*)`", ALL):
         assert Path(services.ROOT / path).exists(), path
 
 
 def test_the_readmes_downloads_work_wherever_the_api_listens(
     api_settings: Settings, engine: Engine, tmp_path: Path
 ) -> None:
-    lines = re.findall(r"curl [^`#\n]*[^`#\s]", README)
+    lines = re.findall(r"curl [^`#\n]*[^`#\s]", ALL)
     assert lines
     assert all('"$API_URL/' in line for line in lines)
     doors = Doors(engine, api_settings)
