@@ -153,7 +153,7 @@ def test_a_currency_with_fewer_or_more_decimals_sends_no_row_to_the_rules(decima
 @pytest.mark.parametrize("year", [1000, 1899, 1900, 1970, 1999, 2000, 2024, 2025, 2026])
 def test_the_first_year_is_taken_quickly_and_the_one_before_is_not(year: int) -> None:
     earliest, far = datetime(year, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-    years = [*range(year - 1, year + 120), 2999, 9998]
+    years = [*range(year - 1, year + 120), 2999]
     rows = [{**GOOD, "timestamp": f"{n:04}-01-01T00:00:00Z"} for n in years]
     text = "".join(",".join(row.values()) + "\n" for row in rows)
     parsed = fastrows.CsvRows(COLUMNS, CURRENCIES, far, earliest).parse(text, years)
