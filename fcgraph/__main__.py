@@ -6,8 +6,7 @@ Exit codes:
   1    a bug
   2    a wrong command line or setting, or make up has not run
   3    refused: it cannot be done, and the line says why
-  4    done, but not all: rows were rejected or in conflict, a process is down
-       or stalled
+  4    done, but not all: rows not taken, a process down or stalled
   5    a part is away: PostgreSQL, Redis or Kafka
   130  stopped by Ctrl-C
 """

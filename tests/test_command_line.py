@@ -91,7 +91,7 @@ def test_completion_knows_the_commands_and_their_options(tmp_path: Path) -> None
         wanted = {"_FCGRAPH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": at}
         return run(tmp_path, **wanted).stdout.split()
 
-    assert completed("fcgraph re", "1") == ["report"]
+    assert completed("fcgraph re", "1") == ["report", "reports"]
     assert completed("fcgraph import --d", "2") == ["--dry-run"]
     assert "complete -o default -F _fcgraph_completion fcgraph" in run(tmp_path, "--show-completion", "bash").stdout
 

@@ -49,6 +49,7 @@ CURSORS: dict[str, tuple[str, ...]] = {
 VALUES: dict[str, tuple[object, ...]] = {
     "UUID": (ALICE, BOB, ZOE, ZOE.upper(), user(5), user(999), f"ed6e0000-0000-0000-0000-{5:012}"),
     "Date": ("2024-02-29", "2024-03-01", "2024-03-02", "2024-04-01", "2025-05-10", "2025-06-01"),
+    "DateTime": ("2024-03-01T00:00:00Z", "2025-05-10T12:00:00.5+02:00"),
     "Decimal": ("0", "5", "100.00", "10000.01", 7),
     "String": ("USD", "EUR", "a", "Z", "%", ""),
     "Boolean": (True, False),
