@@ -23,7 +23,7 @@ from graphql import (
 )
 
 from fcgraph.queries.pages import write_cursor
-from tests.api.cases import ALICE, BOB, ODD_NAME, ZOE, user
+from tests.api.cases import ALICE, BOB, UNUSUAL_NAME, ZOE, user
 
 DEPTH_MAX = 5
 FIELDS_MAX = 40
@@ -43,7 +43,7 @@ CURSORS: dict[str, tuple[str, ...]] = {
         )
     ),
     "UserConnection": tuple(
-        write_cursor("users", name, UUID(n)) for name, n in (("Bob", BOB), ("", ZOE), (ODD_NAME, ZOE), ("~", ALICE))
+        write_cursor("users", name, UUID(n)) for name, n in (("Bob", BOB), ("", ZOE), (UNUSUAL_NAME, ZOE), ("~", ALICE))
     ),
 }
 VALUES: dict[str, tuple[object, ...]] = {

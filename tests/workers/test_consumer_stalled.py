@@ -15,15 +15,17 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from fcgraph import db, heartbeats, status_view
+from fcgraph import db
+from fcgraph.cli import status_view
 from fcgraph.embedded.stack import Stack
-from fcgraph.heartbeats import Heartbeat
+from fcgraph.observability import heartbeats
+from fcgraph.observability.heartbeats import Heartbeat
 from fcgraph.settings import Settings
 from tests import services
 from tests.waiting import until
-from tests.workers.account import payments
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic, value
+from tests.workers.topic_counts import payments
 
 READY_SECONDS = 20
 STALLED_SECONDS = 3.0
