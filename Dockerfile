@@ -26,4 +26,4 @@ USER fcgraph
 
 EXPOSE 8000
 CMD ["uvicorn", "fcgraph.api.app:app", "--host", "0.0.0.0", "--port", "8000", "--no-proxy-headers", "--no-server-header", \
-     "--http", "fcgraph.api.server:OneWrite", "--ws-per-message-deflate", "false"]
+     "--http", "fcgraph.api.http.server:OneWrite", "--ws-per-message-deflate", "false"]

@@ -6,8 +6,7 @@ Exit codes:
   1    a bug
   2    a wrong command line or setting, or make up has not run
   3    refused: it cannot be done, and the line says why
-  4    done, but not all: rows were rejected or in conflict, a process is down
-       or stalled
+  4    done, but not all: rows not taken, a process down or stalled
   5    a part is away: PostgreSQL, Redis or Kafka
   130  stopped by Ctrl-C
 """
@@ -25,7 +24,8 @@ from uuid import uuid4
 
 import typer
 
-from fcgraph import joined, settings
+from fcgraph import joined
+from fcgraph import settings as process_settings
 from fcgraph.cli import currencies, users
 from fcgraph.cli import intake as intake_commands
 from fcgraph.cli import reports as reports_noun
@@ -60,11 +60,11 @@ def print_version(wanted: bool) -> None:
     except joined.NotUp:
         joined.leave(os.environ)
         stack = None
-    given = settings.current()
+    settings = process_settings.current()
     from fcgraph.cli import version
 
-    reachable = stack is not None or "database_url" in given.model_fields_set
-    for line in version.lines(MIGRATIONS.parent, given.database_url if reachable else None):
+    reachable = stack is not None or "database_url" in settings.model_fields_set
+    for line in version.lines(MIGRATIONS.parent, settings.database_url if reachable else None):
         typer.echo(line)
     raise typer.Exit
 
@@ -89,7 +89,7 @@ def up() -> None:
     from fcgraph.embedded.output import Output
     from fcgraph.embedded.up import Up
 
-    Up(settings.current(), Output()).run()
+    Up(process_settings.current(), Output()).run()
 
 
 @app.command(epilog=examples("fcgraph migrate"))
@@ -113,19 +113,19 @@ def seed(
     from fcgraph import db
     from seeds.load import load_demo, load_reference
 
-    given, engine = settings.current(), writing_engine()
+    settings, engine = process_settings.current(), writing_engine()
     with db.write(engine) as connection:
         load_reference(connection)
-    told: dict[str, Any] = {"reference": True, "demo": None}
+    output: dict[str, Any] = {"reference": True, "demo": None}
     if demo:
-        counts = load_demo(engine, given)
-        told["demo"] = asdict(counts)
+        counts = load_demo(engine, settings)
+        output["demo"] = asdict(counts)
     if as_json:
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(output))
         return
     typer.echo("users and currencies are there")
-    if told["demo"]:
-        typer.echo("made payments: " + ", ".join(f"{name} {count:,}" for name, count in told["demo"].items()))
+    if output["demo"]:
+        typer.echo("made payments: " + ", ".join(f"{name} {count:,}" for name, count in output["demo"].items()))
 
 
 @app.command(
@@ -166,15 +166,15 @@ def import_(
 
     expected = control_totals.read(expect_rows, expect_total or [], file_count=len(files or [""]))
     stack = join_stack()
-    from fcgraph import import_view
+    from fcgraph.cli import import_view
 
-    given, engine = settings.current(), writing_engine()
+    settings, engine = process_settings.current(), writing_engine()
     exit_code = 0
-    for file in files or [given.csv_file]:
+    for file in files or [settings.csv_file]:
         try:
             done = import_view.import_file(
                 engine,
-                given,
+                settings,
                 file,
                 terminal(stderr=True),
                 dry_run=dry_run,
@@ -208,14 +208,15 @@ def report(
     join_stack()
     import sqlalchemy as sa
 
-    from fcgraph import db, report_view, reports, zones
-    from fcgraph.files import Files
+    from fcgraph import db, reports, zones
+    from fcgraph.cli import report_view
     from fcgraph.models import Report
     from fcgraph.reports.period import period_at
+    from fcgraph.storage.files import Files
 
-    given = settings.current()
-    engine, files = db.make_engine(given.database_url, name="report"), Files(given.reports_dir)
-    now, zone = datetime.now(UTC), given.report_timezone
+    settings = process_settings.current()
+    engine, files = db.make_engine(settings.database_url, name="report"), Files(settings.reports_dir)
+    now, zone = datetime.now(UTC), settings.report_timezone
     zones.check(engine, zone)
     month = period or str(period_at(now, zone).previous)
     with terminal(stderr=True).status(f"making the report of {month}"):
@@ -224,7 +225,7 @@ def report(
         columns = sa.select(*Report.__table__.columns)
         row = connection.execute(columns.where(Report.period == made.period, Report.version == made.version)).one()
     path = files.path(row.file_key)
-    told = {
+    output = {
         "period": made.period,
         "version": made.version,
         "unchanged": made.unchanged,
@@ -239,7 +240,7 @@ def report(
         "totals": row.totals,
     }
     if as_json:
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(output))
         return
     if show:
         with path.open("rb") as file:
@@ -257,21 +258,21 @@ def status(as_json: Json = False) -> None:
     Without `up`, the parts at DATABASE_URL, REDIS_URL and KAFKA_BROKER are asked.
     """
     stack = join_stack()
-    given = settings.current()
-    if stack is None and not given.model_fields_set & {"database_url", "redis_url", "kafka_broker"}:
+    settings = process_settings.current()
+    if stack is None and not settings.model_fields_set & {"database_url", "redis_url", "kafka_broker"}:
         raise Refused(
             "fcgraph is not up here (python -m fcgraph up); DATA_DIR says where it is looked for, and DATABASE_URL,"
             " REDIS_URL and KAFKA_BROKER where its parts are without it"
         )
-    from fcgraph import status_view
+    from fcgraph.cli import status_view
 
-    stack = stack or status_view.elsewhere(given)
-    work = status_view.look(given)
+    stack = stack or status_view.elsewhere(settings)
+    work = status_view.look(settings)
     status_view.mark_stalled(stack, work)
     if as_json:
         typer.echo(json.dumps(status_view.shown(stack, work), default=datetime.isoformat))
     else:
-        status_view.show(terminal(), stack, work, given.report_timezone)
+        status_view.show(terminal(), stack, work, settings.report_timezone)
     if work.away:
         raise typer.Exit(AWAY)
     if not status_view.all_run(stack, work):
@@ -282,7 +283,7 @@ def writing_engine() -> Engine:
     """An engine for the intake."""
     from fcgraph import intake
 
-    return intake.engine_of(settings.current(), "cli")
+    return intake.engine_of(process_settings.current(), "cli")
 
 
 def terminal(*, stderr: bool = False) -> Console:

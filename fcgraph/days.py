@@ -31,12 +31,12 @@ class Edge(NamedTuple):
     """Where a day begins: the first instant of its date or a later one, and from when on no earlier date comes back."""
 
     first: datetime
-    settled: datetime
+    result: datetime
 
     @property
     def is_sharp(self) -> bool:
         """Whether the two are one: before it every date is earlier, from it on none is."""
-        return self.first == self.settled
+        return self.first == self.result
 
 
 class Span(NamedTuple):
@@ -50,7 +50,7 @@ class Span(NamedTuple):
 def span(start: date, end: date, time_zone: str) -> Span:
     """The instants of the days from `start` to `end`, both inclusive."""
     begins, ends = edge(start, time_zone), end_of(end, time_zone)
-    return Span(begins.first, ends.settled, begins.is_sharp and ends.is_sharp)
+    return Span(begins.first, ends.result, begins.is_sharp and ends.is_sharp)
 
 
 def end_of(day: date, time_zone: str) -> Edge:
@@ -72,12 +72,12 @@ def edge(day: date, time_zone: str) -> Edge:
     first = next(
         max(begins, midnight - offset) for begins, ends, offset in pieces if max(begins, midnight - offset) < ends
     )
-    settled = next(
+    result = next(
         min(ends, midnight - offset)
         for begins, ends, offset in reversed(pieces)
         if min(ends, midnight - offset) > begins
     )
-    return Edge(first, settled)
+    return Edge(first, result)
 
 
 def _pieces(zone: ZoneInfo, begins: datetime, ends: datetime) -> Iterator[tuple[datetime, datetime, timedelta]]:
@@ -125,19 +125,19 @@ def local_day(now: datetime, time_zone: str) -> date:
 def settled_day(now: datetime, time_zone: str) -> date:
     """The last day that has begun for good: no earlier date comes back."""
     day = local_day(now, time_zone)
-    while edge(day, time_zone).settled > now:
+    while edge(day, time_zone).result > now:
         day -= DAY
     return day
 
 
 def last_midnight(now: datetime, time_zone: str) -> datetime:
     """When the last day began for good (UTC)."""
-    return edge(settled_day(now, time_zone), time_zone).settled
+    return edge(settled_day(now, time_zone), time_zone).result
 
 
 def next_midnight(now: datetime, time_zone: str) -> datetime:
     """When the next day begins for good (UTC): after every instant of the days before it; always later than `now`."""
-    return edge(settled_day(now, time_zone) + DAY, time_zone).settled
+    return edge(settled_day(now, time_zone) + DAY, time_zone).result
 
 
 @lru_cache(maxsize=KNOWN_MAX)
@@ -167,4 +167,4 @@ def _is_plain(day: date, time_zone: str) -> bool:
     # PostgreSQL takes the later of a repeated midnight, and of a skipped one the offset from before: the later again.
     of_postgresql = max(m.astimezone(UTC) for m in midnights)
     found = edge(day, time_zone)
-    return found.first == found.settled == of_postgresql
+    return found.first == found.result == of_postgresql

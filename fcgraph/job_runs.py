@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import DBAPIError
 
-from fcgraph import db, log
+from fcgraph import db
 from fcgraph.errors import FcgraphError
 from fcgraph.models import JobRun
+from fcgraph.observability import log
 
 logger = log.get(__name__)
 
@@ -43,7 +44,7 @@ class LastRun:
 
 
 @contextmanager
-def recorded(engine: Engine, job: str, *, correlation_id: str, kept_max: int) -> Iterator[Run]:
+def recorded(engine: Engine, job: str, *, correlation_id: str, runs_max: int) -> Iterator[Run]:
     """Record a run of the job around the block: RUNNING now, then SUCCEEDED, or FAILED when it raises."""
     with db.write(engine) as connection:
         run = Run(
@@ -51,8 +52,8 @@ def recorded(engine: Engine, job: str, *, correlation_id: str, kept_max: int) ->
                 sa.insert(JobRun).values(job=job, correlation_id=correlation_id).returning(JobRun.run_id)
             ).scalar_one()
         )
-        kept = sa.select(JobRun.run_id).where(JobRun.job == job).order_by(JobRun.started_at.desc()).limit(kept_max)
-        connection.execute(sa.delete(JobRun).where(JobRun.job == job, JobRun.run_id.not_in(kept)))
+        latest = sa.select(JobRun.run_id).where(JobRun.job == job).order_by(JobRun.started_at.desc()).limit(runs_max)
+        connection.execute(sa.delete(JobRun).where(JobRun.job == job, JobRun.run_id.not_in(latest)))
     try:
         yield run
     except Exception as e:

@@ -36,8 +36,8 @@ DUE_REPORTS_JOB_ID = "due-reports"
 SCHEDULED_KEY = "rq:scheduler:scheduled_jobs"
 
 ANSWER_SECONDS_MAX = 3.0  # Redis is near and quick, or it is away
-RESULT_KEPT_SECONDS = 500  # the truth about a job is a row; what Redis remembers is for a look at the queue
-FAILURE_KEPT_SECONDS = 24 * 3600
+RESULT_TTL_SECONDS = 500  # the truth about a job is a row; what Redis remembers is for a look at the queue
+FAILURE_TTL_SECONDS = 24 * 3600
 NO_TIME_LIMIT = -1  # an import takes as long as its file; a dead worker is noticed by its heartbeat, not by a limit
 TRIES_MAX = 5
 WRITE_CHECK_KEPT_MS = 1000
@@ -91,8 +91,8 @@ def put(queue: Queue, function: str, *args: str, job_id: str) -> None:
         connection=queue.connection,
         id=job_id,
         timeout=NO_TIME_LIMIT,
-        result_ttl=RESULT_KEPT_SECONDS,
-        failure_ttl=FAILURE_KEPT_SECONDS,
+        result_ttl=RESULT_TTL_SECONDS,
+        failure_ttl=FAILURE_TTL_SECONDS,
     )
     for _ in range(TRIES_MAX):
         try:

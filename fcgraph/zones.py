@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from fcgraph import db, log, zone_names
+from fcgraph import db, zone_names
 from fcgraph.days import PROVEN_FROM, PROVEN_TO, offset_at
 from fcgraph.errors import SettingsError
+from fcgraph.observability import log
 
 BEGINS, ENDS = (datetime.combine(day, time(), UTC) for day in (PROVEN_FROM, PROVEN_TO))
 OFFSETS = sa.text(

@@ -29,32 +29,32 @@ for name in set(os.environ) - set(CLEAN):
 
 kafka_choice = pytest.StashKey[embedded_kafka.Choice]()
 needs_apache = pytest.StashKey[list[str]]()
-told = pytest.StashKey[list[str]]()  # lines about Kafka, from each test process
+kafka_notes = pytest.StashKey[list[str]]()  # lines about Kafka, from each test process
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[needs_apache] = []
-    config.stash[told] = []
+    config.stash[kafka_notes] = []
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Note what there is to tell about Kafka; one of several processes hands it to the one that prints."""
     config = session.config
-    config.stash[told].extend(kafka_lines(config))
+    config.stash[kafka_notes].extend(kafka_lines(config))
     if hasattr(config, "workeroutput"):
-        config.workeroutput["kafka"] = config.stash[told]
+        config.workeroutput["kafka"] = config.stash[kafka_notes]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """One of several processes has ended; what it has to tell is kept."""
-    node.config.stash[told].extend(getattr(node, "workeroutput", {}).get("kafka", []))
+    node.config.stash[kafka_notes].extend(getattr(node, "workeroutput", {}).get("kafka", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say which Kafka the tests ran on and, when it was the in-process broker, what it left untested."""
     terminalreporter.section("Kafka")
-    lines = config.stash[told] or ["no test needed it"]
+    lines = config.stash[kafka_notes] or ["no test needed it"]
     for line in dict.fromkeys(lines):
         terminalreporter.line(line)
 

@@ -82,13 +82,13 @@ def kafka_server(folder: Path, choice: kafka.Choice) -> Iterator[Kafka]:
             yield Kafka(kafka.address_file(folder / "kafka").read_text(), "in-process")
 
 
-def choose_kafka(given: Settings) -> kafka.Choice:
+def choose_kafka(chosen: Settings) -> kafka.Choice:
     """The same choice that `up` makes, with the jars that it keeps."""
     return kafka.choose(
-        given.kafka_embedded,
+        chosen.kafka_embedded,
         ROOT / ".fcgraph",
-        reach_seconds=given.maven_reach_seconds,
-        download_seconds=given.maven_download_seconds,
+        reach_seconds=chosen.maven_reach_seconds,
+        download_seconds=chosen.maven_download_seconds,
         say=logging.getLogger(__name__).warning,
     )
 
@@ -138,5 +138,5 @@ def clean_environment() -> dict[str, str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """The environment that gives a started process exactly these settings."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return clean_environment() | {name.upper(): str(value) for name, value in given.items()}
+    chosen = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return clean_environment() | {name.upper(): str(value) for name, value in chosen.items()}

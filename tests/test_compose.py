@@ -71,11 +71,11 @@ def test_every_address_is_that_of_a_service(name: str) -> None:
     assert f"PLAINTEXT://{environment['KAFKA_BROKER']}" in advertised
 
 
-def test_kafka_is_told_only_what_a_broker_knows() -> None:
+def test_kafka_is_reported_only_what_a_broker_knows() -> None:
     """The image makes the property a.b of KAFKA_A_B. Our embedded broker, of the same kind, has all of them as well."""
-    told = {v.removeprefix("KAFKA_").lower().replace("_", ".") for v in SERVICES["kafka"]["environment"]}
+    answer = {v.removeprefix("KAFKA_").lower().replace("_", ".") for v in SERVICES["kafka"]["environment"]}
     embedded = embedded_kafka.server_properties(Path("log"), 1, 2, partitions=4)
-    assert told <= {line.partition("=")[0] for line in embedded.splitlines()}
+    assert answer <= {line.partition("=")[0] for line in embedded.splitlines()}
 
 
 def test_start_order_waits_for_health_and_for_the_migrations() -> None:

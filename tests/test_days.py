@@ -21,8 +21,8 @@ from fcgraph import db, reports, zones
 from fcgraph.queries import OPERATOR, Values
 from fcgraph.queries.columns import DAILY_TOTAL
 from fcgraph.queries.days import of_one_of
-from fcgraph.queries.payments import Drill, Owner, PaymentsAsked, count_of_many_sql, count_sql
-from fcgraph.queries.totals import TotalsAsked, totals_sql
+from fcgraph.queries.payments import Drill, Owner, PaymentQuery, count_of_many_sql, count_sql
+from fcgraph.queries.totals import TotalsQuery, totals_sql
 from fcgraph.reports import Period
 from tests.reports.conftest import files, make
 from tests.reports.stored import begin_batch, end_batch, user
@@ -131,8 +131,8 @@ def store_all(engine: Engine, cases: list[Case]) -> None:
 def days_of(connection: Connection, case: Case, start: date, end: date) -> Counter[date]:
     """Payments per day, as daily totals of the range."""
     values = Values(named=True)
-    asked = TotalsAsked(start, end, user_ids=(case.sender,))
-    totals = totals_sql(values, asked, zone=case.zone, viewer=OPERATOR)
+    query = TotalsQuery(start, end, user_ids=(case.sender,))
+    totals = totals_sql(values, query, zone=case.zone, viewer=OPERATOR)
     rows = connection.exec_driver_sql(f"SELECT {DAILY_TOTAL.select('d')} FROM ({totals}) d", values.by_name)
     return Counter({row.day: row.sentCount for row in rows if row.userId == case.sender})
 
@@ -141,7 +141,7 @@ def drilled(connection: Connection, case: Case, days: list[date]) -> Counter[dat
     """Payments per day, as counted behind each row of daily totals by the loaders."""
     values = Values(named=True)
     drills = [Drill(case.sender, day, "USD") for day in days]
-    counted = count_of_many_sql(values, drills, PaymentsAsked(), zone=case.zone, viewer=OPERATOR)
+    counted = count_of_many_sql(values, drills, PaymentQuery(), zone=case.zone, viewer=OPERATOR)
     rows = connection.exec_driver_sql(counted, values.by_name)
     return Counter({days[row.n - 1]: row[1] for row in rows})
 
@@ -151,7 +151,7 @@ def drilled_in_sql(connection: Connection, case: Case, days: list[date]) -> Coun
     values = Values(named=True)
     listed, zone = values.add(days, "date[]"), values.add(case.zone, "text")
     owner = Owner(values.add(case.sender, "uuid"), of_one_of("d.day", days[0], days[-1], case.zone, zone))
-    counted = count_sql(values, PaymentsAsked(), owner, zone=case.zone, viewer=OPERATOR)
+    counted = count_sql(values, PaymentQuery(), owner, zone=case.zone, viewer=OPERATOR)
     rows = connection.exec_driver_sql(f"SELECT d.day, {counted} AS n FROM unnest({listed}) d(day)", values.by_name)
     return Counter({row.day: row.n for row in rows})
 
@@ -160,7 +160,7 @@ def in_range(connection: Connection, case: Case, start: date | None, end: date |
     """How many payments the filter finds."""
     values = Values(named=True)
     owner = Owner(values.add(case.sender, "uuid"))
-    counted = count_sql(values, PaymentsAsked(start=start, end=end), owner, zone=case.zone, viewer=OPERATOR)
+    counted = count_sql(values, PaymentQuery(start=start, end=end), owner, zone=case.zone, viewer=OPERATOR)
     return int(connection.exec_driver_sql(f"SELECT {counted}", values.by_name).scalar_one())
 
 

@@ -49,7 +49,7 @@ def test_a_failpoint_acts_at_its_time_and_never_else(failpoint: str, code: int, 
 
 
 @pytest.mark.parametrize("text", ["a", "a=explode", "=kill", "a=kill@0", "a=kill@x", "a=kill@-1"])
-def test_a_wrong_failpoint_is_told_and_not_ignored(text: str) -> None:
+def test_a_wrong_failpoint_is_reported_and_not_ignored(text: str) -> None:
     with pytest.raises(SettingsError, match="FCGRAPH_FAILPOINT"):
         failpoints.parse(text)
 

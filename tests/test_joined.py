@@ -17,8 +17,8 @@ from fcgraph.embedded import stack
 from fcgraph.errors import SettingsError
 from fcgraph.joined import Stack
 from tests import services
-from tests.test_cli import Run
-from tests.test_cli import run as run
+from tests.cli.test_commands import Run
+from tests.cli.test_commands import run as run
 
 WRONG, REFUSED, BAD_SETTING = 2, 3, 78
 BEFORE = {

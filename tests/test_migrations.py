@@ -59,8 +59,8 @@ def test_two_at_once_wait_for_each_other(empty_url: str) -> None:
     both = [
         subprocess.Popen(argv, cwd=services.ROOT, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]
-    told = [process.communicate(timeout=60)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
+    answer = [process.communicate(timeout=60)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], answer
 
 
 def test_a_server_before_18_is_refused_with_a_clear_line(tmp_path: Path) -> None:

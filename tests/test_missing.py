@@ -49,7 +49,7 @@ def run(python: Path | str, clone: Path, *arguments: str) -> subprocess.Complete
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_python_without_the_packages_is_told_to_run_make_up(
+def test_a_python_without_the_packages_is_reported_to_run_make_up(
     bare: Path, clone: Path, command: tuple[str, ...]
 ) -> None:
     done = run(bare, clone, *command)
@@ -59,7 +59,7 @@ def test_a_python_without_the_packages_is_told_to_run_make_up(
     assert line.endswith("): run make up first")
 
 
-def test_another_python_than_that_of_make_up_is_told_which_one(bare: Path, clone: Path) -> None:
+def test_another_python_than_that_of_make_up_is_reported_which_one(bare: Path, clone: Path) -> None:
     (clone / ".venv").mkdir()
     (clone / ".venv" / ".installed").touch()
     done = run(bare, clone, "-m", "fcgraph", "status")
@@ -67,7 +67,7 @@ def test_another_python_than_that_of_make_up_is_told_which_one(bare: Path, clone
     assert done.stderr.endswith(f"): run {clone}/.venv/bin/python, for which make up has installed them\n")
 
 
-def test_the_python_of_make_up_that_lacks_something_is_told_to_run_it_again(clone: Path) -> None:
+def test_the_python_of_make_up_that_lacks_something_is_reported_to_run_it_again(clone: Path) -> None:
     venv.create(clone / ".venv", with_pip=False)
     (clone / ".venv" / ".installed").touch()  # and then somebody removed what was there, or a pin is new
     done = run(clone / ".venv" / "bin" / "python", clone, "-m", "fcgraph", "status")
@@ -75,7 +75,7 @@ def test_the_python_of_make_up_that_lacks_something_is_told_to_run_it_again(clon
     assert done.stderr.endswith("): run make up, which installs what is missing\n")
 
 
-def test_an_old_python_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_python_is_reported_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 18))
     for error in (ImportError("cannot import name 'UTC'"), SyntaxError("match"), ModuleNotFoundError(name="typer")):
         assert (missing.words(error) or "").startswith("fcgraph needs Python 3.11 or newer, and this is ")

@@ -22,7 +22,7 @@ def waiting(redis_url: str) -> Queue:
     return Queue("default", connection=Redis.from_url(redis_url))
 
 
-def test_jobs_go_to_the_queue_of_a_plain_worker_by_name(redis_url: str, waiting: Queue) -> None:
+def test_jobs_go_to_the_queue_of_a_default_worker_by_name(redis_url: str, waiting: Queue) -> None:
     queue.enqueue_import(redis_url, IMPORT_ID)
     queue.enqueue_report(redis_url, "2025-05")
     assert [(j.func_name, list(j.args)) for j in waiting.jobs] == [
@@ -71,7 +71,7 @@ def test_a_leftover_of_another_kind_does_not_block_the_next(redis_url: str, wait
     assert waiting.job_ids == [JOB_ID]
 
 
-def test_a_failed_job_runs_again_when_asked_again(redis_url: str, waiting: Queue) -> None:
+def test_a_failed_job_runs_again_when_requested_again(redis_url: str, waiting: Queue) -> None:
     worker = SimpleWorker([waiting], connection=waiting.connection)
     runs = []
     for _ in range(2):
@@ -93,7 +93,7 @@ def test_what_is_scheduled_can_be_read(redis_url: str, waiting: Queue) -> None:
     ]
 
 
-def test_redis_away_is_told_without_its_address() -> None:
+def test_redis_away_is_reported_without_its_address() -> None:
     with socket.socket() as taken:  # bound and not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
         url = f"redis://user:secret@127.0.0.1:{taken.getsockname()[1]}/0"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from fcgraph import queue, status_view
-from fcgraph.api import readiness
+from fcgraph import queue
+from fcgraph.api.http import readiness
+from fcgraph.cli import status_view
 from fcgraph.embedded import ports
 from fcgraph.settings import Settings
-from tests.api.asking import serving
+from tests.api.client import serving
 from tests.api.conftest import settings_for
 from tests.jobs.conftest import environment as environment
 from tests.jobs.processes import Environment, redis_at

@@ -35,7 +35,7 @@ def test_the_name_itself_is_stronger_than_the_file(monkeypatch: pytest.MonkeyPat
     assert settings.load().kafka_topic == "from-environment"
 
 
-def test_an_empty_name_counts_as_not_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_empty_name_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KAFKA_TOPIC", "")
     assert settings.load().kafka_topic == "transactions"
     (tmp_path / "topic").write_text("from-file")

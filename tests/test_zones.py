@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from fcgraph import db, settings, zones
 from fcgraph.errors import SettingsError
 from tests import services
-from tests.api.asking import serving
+from tests.api.client import serving
 from tests.api.conftest import settings_for
 from tests.reports.stored import Paid, store
 

@@ -20,11 +20,13 @@ from quixstreams.kafka.exceptions import BaseKafkaException, KafkaBrokerUnavaila
 from quixstreams.models.topics.exceptions import CreateTopicFailure, CreateTopicTimeout, TopicNotFoundError
 from sqlalchemy import Engine
 
-from fcgraph import db, intake, log, settings
+from fcgraph import db, intake
+from fcgraph import settings as process_settings
 from fcgraph.errors import FcgraphError, SettingsError
-from fcgraph.heartbeats import Heartbeat
+from fcgraph.kafka import clients
+from fcgraph.observability import log
+from fcgraph.observability.heartbeats import Heartbeat
 from fcgraph.settings import Settings
-from workers import kafka
 from workers.commit import BoundedCommit
 from workers.instance import instance_id
 from workers.sink import IntakeSink, TopicMadeAnew, first_line
@@ -50,43 +52,43 @@ class Consumer(Application):
     """
 
     def __init__(
-        self, values: Settings, instance: str, sink: IntakeSink, heartbeat: Heartbeat, stop: Event, cluster: Any
+        self, settings: Settings, instance: str, sink: IntakeSink, heartbeat: Heartbeat, stop: Event, cluster: Any
     ) -> None:
         self._sink = sink
         self._heartbeat = heartbeat
         self._stop = stop
-        self._request_timeout_seconds = values.kafka_request_timeout_seconds
-        self._read_max = values.kafka_read_max
-        self._commit_interval_seconds = values.kafka_commit_interval_seconds
+        self._request_timeout_seconds = settings.kafka_request_timeout_seconds
+        self._read_max = settings.kafka_read_max
+        self._commit_interval_seconds = settings.kafka_commit_interval_seconds
         super().__init__(
-            broker_address=values.kafka_broker,
-            consumer_group=values.kafka_consumer_group,
+            broker_address=settings.kafka_broker,
+            consumer_group=settings.kafka_consumer_group,
             auto_offset_reset="error",  # a position that is gone is noticed and becomes a gap, see _take_event
-            commit_every=values.kafka_commit_every,
-            commit_interval=values.kafka_flood_interval_seconds,  # at the latest; see _process_message
+            commit_every=settings.kafka_commit_every,
+            commit_interval=settings.kafka_flood_interval_seconds,  # at the latest; see _process_message
             consumer_extra_config={
-                **kafka.client_config(),
+                **clients.client_config(),
                 "enable.partition.eof": True,
                 "group.instance.id": instance,
-                "session.timeout.ms": int(values.kafka_session_timeout_seconds * 1000),
-                "heartbeat.interval.ms": int(values.kafka_session_timeout_seconds * 1000 / 4),
+                "session.timeout.ms": int(settings.kafka_session_timeout_seconds * 1000),
+                "heartbeat.interval.ms": int(settings.kafka_session_timeout_seconds * 1000 / 4),
             },
-            producer_extra_config=kafka.client_config(),
-            broker_availability_timeout=values.kafka_request_timeout_seconds,
+            producer_extra_config=clients.client_config(),
+            broker_availability_timeout=settings.kafka_request_timeout_seconds,
             # What goes wrong is raised, and said once where it is judged: `say_why_waiting`.
             on_consumer_error=lambda error, message, logger: False,
             on_processing_error=lambda error, row, logger: False,
-            topic_manager=kafka.topic_manager(values, cluster),
+            topic_manager=clients.topic_manager(settings, cluster),
             use_changelog_topics=False,
-            state_dir=values.data_dir / "consumer",
+            state_dir=settings.data_dir / "consumer",
             loglevel=None,
         )
         # librdkafka notices a lost coordinator after the session's timeout; this is for what it does not notice.
-        limit_seconds = values.kafka_session_timeout_seconds + values.kafka_request_timeout_seconds
+        limit_seconds = settings.kafka_session_timeout_seconds + settings.kafka_request_timeout_seconds
         commit = BoundedCommit(self._consumer.commit, limit_seconds, lambda: begin_anew(stop))
         self._consumer.commit = commit  # type: ignore[method-assign]
-        config = self._topic_manager.topic_config(num_partitions=values.kafka_partitions)
-        topic = self.topic(values.kafka_topic, value_deserializer="bytes", key_deserializer="bytes", config=config)
+        config = self._topic_manager.topic_config(num_partitions=settings.kafka_partitions)
+        topic = self.topic(settings.kafka_topic, value_deserializer="bytes", key_deserializer="bytes", config=config)
         self.dataframe(topic).sink(sink)
 
     def _setup_signal_handlers(self) -> None:
@@ -164,31 +166,31 @@ class Stopper:
     """Turns SIGTERM and SIGINT into an end of whatever goes on: the application's loop, or waiting."""
 
     def __init__(self) -> None:
-        self.asked = Event()
+        self.requested = Event()
         self.application: Application | None = None
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
 
     def _on_signal(self, *_: object) -> None:
-        self.asked.set()
+        self.requested.set()
         if self.application is not None:
             self.application.stop()
 
 
-def consume(values: Settings, instance: str, stopper: Stopper) -> None:
+def consume(settings: Settings, instance: str, stopper: Stopper) -> None:
     """Consume until told to stop. Raises SettingsError, UnsupportedServer, and whatever is a bug."""
     intake.collect_garbage_rarely()
-    engine = intake.engine_of(values, "consumer")
-    writer = intake.Writer(engine, values)
-    heartbeat = Heartbeat(engine, "consumer", instance, every_seconds=values.heartbeat_seconds)
+    engine = intake.engine_of(settings, "consumer")
+    writer = intake.Writer(engine, settings)
+    heartbeat = Heartbeat(engine, "consumer", instance, every_seconds=settings.heartbeat_seconds)
     try:
-        while not stopper.asked.is_set():
+        while not stopper.requested.is_set():
             try:
-                consume_once(values, instance, stopper, writer, heartbeat, engine)
+                consume_once(settings, instance, stopper, writer, heartbeat, engine)
             except Exception as e:  # noqa: BLE001 a bug is raised again by the next line
-                say_why_waiting(e, values.waiting_retry_seconds)
+                say_why_waiting(e, settings.waiting_retry_seconds)
                 writer.reset()
-                stopper.asked.wait(values.waiting_retry_seconds)
+                stopper.requested.wait(settings.waiting_retry_seconds)
         heartbeat.end()
     finally:
         writer.close()
@@ -196,26 +198,26 @@ def consume(values: Settings, instance: str, stopper: Stopper) -> None:
 
 
 def consume_once(
-    values: Settings, instance: str, stopper: Stopper, writer: intake.Writer, heartbeat: Heartbeat, engine: Engine
+    settings: Settings, instance: str, stopper: Stopper, writer: intake.Writer, heartbeat: Heartbeat, engine: Engine
 ) -> None:
     """One life of the application: until told to stop, or until the first error."""
     with db.read(engine) as connection:
         db.check_version(connection)
-    admin = kafka.make_admin(values)
-    timeout_seconds = values.kafka_request_timeout_seconds
+    admin = clients.make_admin(settings)
+    timeout_seconds = settings.kafka_request_timeout_seconds
     cluster = admin.list_topics(timeout=timeout_seconds)
     sink = IntakeSink(
         engine,
         writer,
-        lambda: kafka.identify(admin, values.kafka_topic, timeout_seconds),
-        lambda partitions: kafka.extents(admin, values.kafka_topic, partitions, timeout_seconds),
-        slice_max=values.kafka_slice_max,
-        check_seconds=values.kafka_topic_check_seconds,
-        retry_seconds=values.waiting_retry_seconds,
+        lambda: clients.identify(admin, settings.kafka_topic, timeout_seconds),
+        lambda partitions: clients.extents(admin, settings.kafka_topic, partitions, timeout_seconds),
+        slice_max=settings.kafka_slice_max,
+        check_seconds=settings.kafka_topic_check_seconds,
+        retry_seconds=settings.waiting_retry_seconds,
     )
-    stopper.application = Consumer(values, instance, sink, heartbeat, stopper.asked, cluster)
+    stopper.application = Consumer(settings, instance, sink, heartbeat, stopper.requested, cluster)
     try:
-        if not stopper.asked.is_set():
+        if not stopper.requested.is_set():
             stopper.application.run()
     finally:
         stopper.application = None
@@ -252,16 +254,16 @@ def is_fenced(error: BaseException) -> bool:
 def main() -> int:
     """Run until stopped; see the module's docstring for the exit codes."""
     try:
-        values = settings.current()
+        settings = process_settings.current()
     except SettingsError as e:
         log.set_up("consumer")
         log.get(__name__).error("bad_setting", reason=e.message)
         return BAD_SETTING
-    log.set_up("consumer", level=values.log_level, fmt=values.log_format)
+    log.set_up("consumer", level=settings.log_level, fmt=settings.log_format)
     stopper = Stopper()
     try:
-        with instance_id(values.kafka_consumer_group, values.kafka_instance_id) as instance:
-            consume(values, instance, stopper)
+        with instance_id(settings.kafka_consumer_group, settings.kafka_instance_id) as instance:
+            consume(settings, instance, stopper)
     except FcgraphError as e:
         log.get(__name__).error("bad_setting", reason=e.message)
         return BAD_SETTING

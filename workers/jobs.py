@@ -14,11 +14,13 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import Engine
 
-from fcgraph import csv_imports, db, intake, job_runs, log, queue, reports, settings, zones
+from fcgraph import db, imports, intake, job_runs, queue, reports, zones
+from fcgraph import settings as process_settings
 from fcgraph.errors import FcgraphError
-from fcgraph.files import Files
 from fcgraph.job_runs import Run
+from fcgraph.observability import log
 from fcgraph.settings import Settings
+from fcgraph.storage.files import Files
 
 logger = log.get(__name__)
 
@@ -26,7 +28,7 @@ logger = log.get(__name__)
 class Work(NamedTuple):
     """What a job works with. The engine is the job's own: jobs are forks. `run`: kept when the scheduler fires it."""
 
-    given: Settings
+    settings: Settings
     engine: Engine
     correlation_id: str
     run: Run | None
@@ -36,7 +38,7 @@ def run_import(import_id: str) -> None:
     """Bring an accepted CSV file through the intake, from where it was left."""
     intake.collect_garbage_rarely()  # this process ends with the job
     with _work("run_import", make_engine=intake.engine_of) as work:
-        csv_imports.run(work.engine, Files(work.given.uploads_dir), UUID(import_id), work.given)
+        imports.run(work.engine, Files(work.settings.uploads_dir), UUID(import_id), work.settings)
 
 
 def run_report(period: str) -> None:
@@ -49,16 +51,16 @@ def run_due_reports() -> None:
     """Make the report of the previous month and of every month that was missed; remove what killed ones left."""
     with _work("run_due_reports", scheduled=True) as work:
         now = datetime.now(UTC)
-        files = Files(work.given.reports_dir)
+        files = Files(work.settings.reports_dir)
         reports.sweep(
             work.engine,
             files,
-            drafts_older_than_seconds=work.given.draft_kept_seconds,
-            leavings_younger_than_seconds=work.given.leaving_young_seconds,
+            drafts_older_than_seconds=work.settings.draft_kept_seconds,
+            leavings_younger_than_seconds=work.settings.leaving_young_seconds,
         )
-        zones.check(work.engine, work.given.report_timezone)
+        zones.check(work.engine, work.settings.report_timezone)
         with db.read(work.engine) as connection:
-            periods = reports.due_periods(connection, time_zone=work.given.report_timezone, now=now)
+            periods = reports.due_periods(connection, time_zone=work.settings.report_timezone, now=now)
         made, failed = [], None
         for period in periods:
             try:
@@ -74,10 +76,10 @@ def run_due_reports() -> None:
 def sweep_imports() -> None:
     """Wake workers for imports that wait without a job or whose worker died; remove half-written uploads."""
     with _work("sweep_imports", scheduled=True) as work:
-        due = csv_imports.due(work.engine, work.given.import_lease_seconds)
+        due = imports.due(work.engine, work.settings.import_lease_seconds)
         for import_id in due:
-            queue.enqueue_import(work.given.redis_url, import_id)
-        Files(work.given.uploads_dir).sweep(work.given.draft_kept_seconds)
+            queue.enqueue_import(work.settings.redis_url, import_id)
+        Files(work.settings.uploads_dir).sweep(work.settings.draft_kept_seconds)
         _tell(work, f"{len(due)} due")
 
 
@@ -88,7 +90,7 @@ def sweep_reports() -> None:
     """
     with _work("sweep_reports", scheduled=True) as work:
         if _reports_are_owed(work):
-            queue.enqueue(work.given.redis_url, queue.RUN_DUE_REPORTS, job_id=queue.DUE_REPORTS_JOB_ID)
+            queue.enqueue(work.settings.redis_url, queue.RUN_DUE_REPORTS, job_id=queue.DUE_REPORTS_JOB_ID)
             _tell(work, "enqueued")
 
 
@@ -98,18 +100,18 @@ def _reports_are_owed(work: Work) -> bool:
         return job_runs.is_owed(
             connection,
             "run_due_reports",
-            since=reports.last_midnight(now, work.given.report_timezone),
-            tried_before=now - timedelta(seconds=work.given.report_retry_seconds),
+            since=reports.last_midnight(now, work.settings.report_timezone),
+            tried_before=now - timedelta(seconds=work.settings.report_retry_seconds),
         )
 
 
 def _generate(work: Work, period: str, now: datetime) -> reports.Generated:
-    zones.check(work.engine, work.given.report_timezone)
+    zones.check(work.engine, work.settings.report_timezone)
     return reports.generate(
         work.engine,
-        Files(work.given.reports_dir),
+        Files(work.settings.reports_dir),
         period,
-        time_zone=work.given.report_timezone,
+        time_zone=work.settings.report_timezone,
         now=now,
         correlation_id=work.correlation_id,
     )
@@ -120,30 +122,30 @@ def _tell(work: Work, detail: str) -> None:
         work.run.detail = detail
 
 
-def _plain_engine(given: Settings, name: str) -> Engine:
-    return db.make_engine(given.database_url, name=name)
+def _default_engine(settings: Settings, name: str) -> Engine:
+    return db.make_engine(settings.database_url, name=name)
 
 
 @contextmanager
 def _work(
-    name: str, *, scheduled: bool = False, make_engine: Callable[[Settings, str], Engine] = _plain_engine
+    name: str, *, scheduled: bool = False, make_engine: Callable[[Settings, str], Engine] = _default_engine
 ) -> Iterator[Work]:
-    given = settings.current()
+    settings = process_settings.current()
     if not structlog.is_configured():  # a plain `rq worker` set up no logs
-        log.set_up("worker", level=given.log_level, fmt=given.log_format)
+        log.set_up("worker", level=settings.log_level, fmt=settings.log_format)
     correlation_id = uuid4().hex
     log.bind(correlation_id=correlation_id, job=name)
-    tell = logger.debug if name.startswith("sweep_") else logger.info  # sweeps come every few seconds
-    tell("job_started")
-    engine = make_engine(given, name)  # made after the fork, gone with the job
+    write = logger.debug if name.startswith("sweep_") else logger.info  # sweeps come every few seconds
+    write("job_started")
+    engine = make_engine(settings, name)  # made after the fork, gone with the job
     try:
         if scheduled:
-            kept_max = given.job_runs_kept_max
-            with job_runs.recorded(engine, name, correlation_id=correlation_id, kept_max=kept_max) as run:
-                yield Work(given, engine, correlation_id, run)
+            runs_max = settings.job_runs_kept_max
+            with job_runs.recorded(engine, name, correlation_id=correlation_id, runs_max=runs_max) as run:
+                yield Work(settings, engine, correlation_id, run)
         else:
-            yield Work(given, engine, correlation_id, None)
-        tell("job_finished")
+            yield Work(settings, engine, correlation_id, None)
+        write("job_finished")
     except FcgraphError as e:
         logger.error("job_refused", code=e.code, reason=e.message)
         raise

@@ -19,10 +19,12 @@ from quixstreams.kafka import Producer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fcgraph import joined, log, settings
+from fcgraph import joined
+from fcgraph import settings as process_settings
 from fcgraph.errors import SettingsError
+from fcgraph.kafka import clients
+from fcgraph.observability import log
 from fcgraph.settings import Settings
-from workers import kafka
 
 DELIVERED, NOT_DELIVERED, BAD_SETTING = 0, 1, 78
 SAMPLE = Path(__file__).parent.parent / "seeds" / "sample_kafka_messages.jsonl"
@@ -85,13 +87,13 @@ class Sending:
             self.reason = error.str()
 
 
-def send(values: Settings, file: Path, topic: str, rate: float | None, progress: Progress) -> Sending:
+def send(settings: Settings, file: Path, topic: str, rate: float | None, progress: Progress) -> Sending:
     """Send the file's lines, `rate` a second or as fast as it goes, and wait until each has arrived or failed.
 
     Makes the topic when it is missing. Raises OSError for the file, KafkaException when Kafka is away at the start.
     """
     total = sum(1 for _ in lines_of(file))
-    application = make_application(values, topic)
+    application = make_application(settings, topic)
     started_at = time.monotonic()
     with progress, application.get_producer() as producer:
         sending = Sending(producer, topic, progress, total)
@@ -104,21 +106,21 @@ def send(values: Settings, file: Path, topic: str, rate: float | None, progress:
     return sending
 
 
-def make_application(values: Settings, topic: str) -> Application:
+def make_application(settings: Settings, topic: str) -> Application:
     """Quix's application with the topic made. Raises KafkaException."""
-    cluster = kafka.make_admin(values).list_topics(timeout=values.kafka_request_timeout_seconds)
-    manager = kafka.topic_manager(values, cluster)
+    cluster = clients.make_admin(settings).list_topics(timeout=settings.kafka_request_timeout_seconds)
+    manager = clients.topic_manager(settings, cluster)
     application = Application(
-        broker_address=values.kafka_broker,
-        consumer_group=values.kafka_consumer_group,
+        broker_address=settings.kafka_broker,
+        consumer_group=settings.kafka_consumer_group,
         producer_extra_config={
-            **kafka.client_config(),
-            "message.timeout.ms": int(values.kafka_delivery_timeout_seconds * 1000),
+            **clients.client_config(),
+            "message.timeout.ms": int(settings.kafka_delivery_timeout_seconds * 1000),
         },
         topic_manager=manager,
         loglevel=None,
     )
-    application.topic(topic, config=manager.topic_config(num_partitions=values.kafka_partitions))
+    application.topic(topic, config=manager.topic_config(num_partitions=settings.kafka_partitions))
     return application
 
 
@@ -150,11 +152,11 @@ def main(
     console = Console(stderr=True, markup=False, soft_wrap=True)  # what was given is told as it is, in one line
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        values = settings.current()
-        log.set_up("producer", level=values.log_level, fmt=values.log_format)
+        settings = process_settings.current()
+        log.set_up("producer", level=settings.log_level, fmt=settings.log_format)
         logging.getLogger("quixstreams.kafka.producer").addFilter(NoFirstNumber())
-        name = topic or values.kafka_topic
-        sending = send(values, file, name, rate, Progress(*columns, console=console))
+        name = topic or settings.kafka_topic
+        sending = send(settings, file, name, rate, Progress(*columns, console=console))
     except (SettingsError, OSError) as e:
         console.print(str(e), style="red")
         raise typer.Exit(BAD_SETTING) from None
@@ -163,7 +165,7 @@ def main(
         raise typer.Exit(NOT_DELIVERED) from None
     console.print(f"{sending.delivered} delivered to {name}, {sending.failed} not")
     if sending.delivered:
-        console.print(where_to_look(joined.running(values.data_dir)))
+        console.print(where_to_look(joined.running(settings.data_dir)))
     if sending.failed:
         console.print(sending.reason, style="red")
         raise typer.Exit(NOT_DELIVERED)

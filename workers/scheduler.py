@@ -17,8 +17,10 @@ import redis
 import rq_scheduler
 from rq.job import Job
 
-from fcgraph import db, failpoints, log, queue, reports, settings, zones
+from fcgraph import db, failpoints, queue, reports, zones
+from fcgraph import settings as process_settings
 from fcgraph.errors import SettingsError
+from fcgraph.observability import log
 from fcgraph.settings import Settings
 
 # The entry of the scheduler and the job it puts into the queue are two records in Redis with two ids: registering
@@ -41,7 +43,7 @@ class Planned:
         return ENTRY_PREFIX + self.job_id
 
 
-def plan(given: Settings) -> list[Planned]:
+def schedule(settings: Settings) -> list[Planned]:
     """All that is scheduled. Midnight is the reporting zone's, whatever zone the process or the machine is in."""
 
     def every(seconds: float) -> Callable[[datetime], datetime]:
@@ -51,10 +53,10 @@ def plan(given: Settings) -> list[Planned]:
         Planned(
             queue.DUE_REPORTS_JOB_ID,
             queue.RUN_DUE_REPORTS,
-            lambda now: reports.next_midnight(now, given.report_timezone),
+            lambda now: reports.next_midnight(now, settings.report_timezone),
         ),
-        Planned("sweep-reports", queue.SWEEP_REPORTS, every(given.report_check_seconds)),
-        Planned("sweep-imports", queue.SWEEP_IMPORTS, every(given.import_resume_seconds)),
+        Planned("sweep-reports", queue.SWEEP_REPORTS, every(settings.report_check_seconds)),
+        Planned("sweep-imports", queue.SWEEP_IMPORTS, every(settings.import_resume_seconds)),
     ]
 
 
@@ -114,9 +116,9 @@ class Scheduler(rq_scheduler.Scheduler):  # type: ignore[misc] # ships no types
         logger.debug("job_fired", job_id=planned.job_id)
 
 
-def run(given: Settings, stopping: threading.Event) -> None:
+def run(settings: Settings, stopping: threading.Event) -> None:
     """Rounds until told to stop. While Redis is away it is waited for, and said so once."""
-    scheduler = Scheduler(plan(given), queue.connect(given.redis_url), given.scheduler_interval_seconds)
+    scheduler = Scheduler(schedule(settings), queue.connect(settings.redis_url), settings.scheduler_interval_seconds)
     at_start, away = True, False
     while not stopping.is_set():
         try:
@@ -127,26 +129,26 @@ def run(given: Settings, stopping: threading.Event) -> None:
             away = True
         else:
             if at_start or away:
-                logger.info("scheduler_registered", time_zone=given.report_timezone)
+                logger.info("scheduler_registered", time_zone=settings.report_timezone)
             at_start = away = False
-        stopping.wait(given.scheduler_interval_seconds)
+        stopping.wait(settings.scheduler_interval_seconds)
     logger.info("scheduler_stopped")
 
 
 def main() -> int:
     """Exit code 0 when stopped by a signal, 2 when a setting is wrong."""
     try:
-        given = settings.current()
-        log.set_up("scheduler", level=given.log_level, fmt=given.log_format)
+        settings = process_settings.current()
+        log.set_up("scheduler", level=settings.log_level, fmt=settings.log_format)
         # What is away now is asked again by each job that makes a report.
-        zones.check_if_there(db.make_engine(given.database_url, name="scheduler"), given.report_timezone)
+        zones.check_if_there(db.make_engine(settings.database_url, name="scheduler"), settings.report_timezone)
     except SettingsError as e:
         print(e.message, file=sys.stderr)  # noqa: T201 - no log without settings
         return 2
     stopping = threading.Event()
     for stop_signal in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop_signal, lambda *_: stopping.set())
-    run(given, stopping)
+    run(settings, stopping)
     return 0
 
 

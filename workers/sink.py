@@ -17,9 +17,10 @@ from quixstreams.models import HeadersTuples
 from quixstreams.sinks import BaseSink, SinkBackpressureError
 from sqlalchemy import Engine
 
-from fcgraph import db, failpoints, intake, log
+from fcgraph import db, failpoints, intake
 from fcgraph.intake.kafka_positions import Extent, Reading
-from workers.kafka import TopicIdentity
+from fcgraph.kafka.clients import TopicIdentity
+from fcgraph.observability import log
 
 PLACES_SHOWN_MAX = 5  # of kept messages, in a log line; all of them are in intake_records
 
@@ -70,7 +71,7 @@ class IntakeSink(BaseSink):
         self._ends: dict[int, int] = {}  # where reading stands behind the last message, see `reached_end`
         self._gathered = 0  # messages since the last flush
         self._slice: list[tuple[int, int, bytes | None]] = []
-        self._kept: list[tuple[int, int, tuple[str, ...]]] = []  # partition, offset, codes
+        self._stored: list[tuple[int, int, tuple[str, ...]]] = []  # partition, offset, codes
         self._failed: Exception | None = None
         self._correlation_id = uuid4().hex
 
@@ -181,7 +182,7 @@ class IntakeSink(BaseSink):
                 raise SinkBackpressureError(self._retry_seconds) from e
             failpoints.reach("messages-committed")
             if self._gathered:
-                self._say_settled(time.monotonic() - started_at)
+                self._say_applied(time.monotonic() - started_at)
             self._next_stored = dict(self._next)
             self._begin()
 
@@ -215,7 +216,7 @@ class IntakeSink(BaseSink):
             return
         source = intake.Source("KAFKA", topic_ref=self._topic_ref)
         batch = self._writer.submit_messages(self._slice, source, self._correlation_id)
-        self._kept += [
+        self._stored += [
             (r.partition or 0, r.position, tuple(problem.code for problem in r.rejection.problems))
             for r in batch.rejected
         ]
@@ -233,17 +234,17 @@ class IntakeSink(BaseSink):
         self._checked_at = time.monotonic()
         self._is_owed_check = False
 
-    def _say_settled(self, seconds: float) -> None:
-        if self._kept:
+    def _say_applied(self, seconds: float) -> None:
+        if self._stored:
             self._log.warning(
                 "poison_kept",
                 correlation_id=self._correlation_id,
-                count=len(self._kept),
-                codes=dict(Counter(code for _, _, codes in self._kept for code in codes)),
-                places=[f"{partition}:{offset}" for partition, offset, _ in self._kept[:PLACES_SHOWN_MAX]],
+                count=len(self._stored),
+                codes=dict(Counter(code for _, _, codes in self._stored for code in codes)),
+                places=[f"{partition}:{offset}" for partition, offset, _ in self._stored[:PLACES_SHOWN_MAX]],
             )
         self._log.info(
-            "batch_settled",
+            "batch_applied",
             correlation_id=self._correlation_id,
             count=self._gathered,
             seconds=round(seconds, 3),

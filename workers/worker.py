@@ -15,8 +15,10 @@ import redis
 import rq
 from redis import Redis
 
-from fcgraph import db, log, queue, settings, zones
+from fcgraph import db, queue, zones
+from fcgraph import settings as process_settings
 from fcgraph.errors import SettingsError, Unavailable
+from fcgraph.observability import log
 from fcgraph.settings import Settings
 from workers import jobs as jobs  # imported before the fork, so that a job starts at once
 
@@ -28,16 +30,16 @@ class Worker(rq.Worker):
 
     max_connection_wait_time = 5.0
 
-    def __init__(self, given: Settings, stopping: threading.Event) -> None:
+    def __init__(self, settings: Settings, stopping: threading.Event) -> None:
         connection = Redis.from_url(
-            given.redis_url, socket_connect_timeout=queue.ANSWER_SECONDS_MAX, health_check_interval=10
+            settings.redis_url, socket_connect_timeout=queue.ANSWER_SECONDS_MAX, health_check_interval=10
         )
         super().__init__(
             [queue.QUEUE],
             connection=connection,
-            worker_ttl=given.worker_ttl_seconds,
-            maintenance_interval=given.worker_maintenance_seconds,
-            job_monitoring_interval=given.worker_monitoring_seconds,
+            worker_ttl=settings.worker_ttl_seconds,
+            maintenance_interval=settings.worker_maintenance_seconds,
+            job_monitoring_interval=settings.worker_monitoring_seconds,
             log_job_description=False,
         )
         self._stopping = stopping
@@ -60,22 +62,24 @@ class Worker(rq.Worker):
                 self.pubsub_thread.stop()
 
 
-def work(given: Settings) -> None:
+def work(settings: Settings) -> None:
     """Run jobs until told to stop."""
     stopping = threading.Event()
     while not stopping.is_set():
         for stop_signal in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop_signal, lambda *_: stopping.set())
-        if not wait_for_redis(given.redis_url, stopping, given.waiting_retry_seconds):
+        if not wait_for_redis(settings.redis_url, stopping, settings.waiting_retry_seconds):
             break
         try:
-            worker = Worker(given, stopping)
+            worker = Worker(settings, stopping)
             logger.info("worker_started", name=worker.name)
-            worker.work(logging_level="DEBUG" if given.log_level == "DEBUG" else "WARNING")  # jobs tell of themselves
+            worker.work(
+                logging_level="DEBUG" if settings.log_level == "DEBUG" else "WARNING"
+            )  # jobs tell of themselves
         except redis.RedisError as e:
             logger.warning("redis_lost", reason=type(e).__name__)
         if not stopping.is_set():  # RQ gave up on something it did not expect, and told it
-            stopping.wait(given.waiting_retry_seconds)
+            stopping.wait(settings.waiting_retry_seconds)
     logger.info("worker_stopped")
 
 
@@ -112,15 +116,15 @@ def wait_for_redis(redis_url: str, stopping: threading.Event, retry_seconds: flo
 def main() -> int:
     """Exit code 0 when stopped by a signal, 2 when a setting is wrong."""
     try:
-        given = settings.current()
-        log.set_up("worker", level=given.log_level, fmt=given.log_format)
+        settings = process_settings.current()
+        log.set_up("worker", level=settings.log_level, fmt=settings.log_format)
         # What is away now is asked again by each job that makes a report.
-        zones.check_if_there(db.make_engine(given.database_url, name="worker"), given.report_timezone)
+        zones.check_if_there(db.make_engine(settings.database_url, name="worker"), settings.report_timezone)
     except SettingsError as e:
         print(e.message, file=sys.stderr)  # noqa: T201 - no log without settings
         return 2
     logging.getLogger("rq.worker").addFilter(RedisTrouble())
-    work(given)
+    work(settings)
     return 0
 
 

@@ -19,18 +19,18 @@ from fcgraph.api import entry
 from fcgraph.api.loaders import Loaders
 from fcgraph.api.reader import Reader
 from fcgraph.errors import BadInput, LimitReached, Unavailable
-from fcgraph.files import Files
 from fcgraph.queries import Viewer
-from fcgraph.queries.pages import PageAsked, asked
+from fcgraph.queries.pages import PageRequest, page_request
 from fcgraph.queries.totals import check_rows
 from fcgraph.settings import Settings
+from fcgraph.storage.files import Files
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @dataclass(slots=True)
-class Doors:
+class Resources:
     """What all requests of a process share."""
 
     settings: Settings
@@ -59,7 +59,7 @@ class Doors:
 class Context:
     """The context of one operation."""
 
-    doors: Doors
+    resources: Resources
     request_id: str
     viewer: Viewer
     _loaders: Loaders | None = field(init=False, default=None)
@@ -67,18 +67,18 @@ class Context:
     _totals: int = field(init=False, default=0)
 
     @staticmethod
-    def of(scope: Scope, doors: Doors) -> Context:
+    def of(scope: Scope, resources: Resources) -> Context:
         """The context of the request with this scope."""
         request_id, viewer = entry.of(scope)
-        return Context(doors, request_id, viewer)
+        return Context(resources, request_id, viewer)
 
     def again(self) -> Context:
         """The context of the next operation on the same connection: the same viewer, another request id."""
-        return Context(self.doors, entry.new_request_id(), self.viewer)
+        return Context(self.resources, entry.new_request_id(), self.viewer)
 
     def reading_by(self, reader: Reader) -> Context:
         """The same with another reader (connections belong to an event loop) and empty loaders."""
-        return Context(replace(self.doors, reader=reader), self.request_id, self.viewer)
+        return Context(replace(self.resources, reader=reader), self.request_id, self.viewer)
 
     def forget(self) -> None:
         """Start with empty loaders: the next read sees the database as it is then."""
@@ -88,23 +88,23 @@ class Context:
     @property
     def loaders(self) -> Loaders:
         if self._loaders is None:
-            self._loaders = Loaders(self.doors.reader, self.doors.settings, self.viewer)
+            self._loaders = Loaders(self.resources.reader, self.resources.settings, self.viewer)
         return self._loaders
 
     @property
     def settings(self) -> Settings:
-        return self.doors.settings
+        return self.resources.settings
 
     @property
     def reader(self) -> Reader:
-        return self.doors.reader
+        return self.resources.reader
 
     def page(
         self, first: int | None, after: str | None, last: int | None = None, before: str | None = None
-    ) -> PageAsked:
+    ) -> PageRequest:
         """A connection's arguments, checked against the limits of this process."""
         s = self.settings
-        return asked(first, after, last, before, page_default=s.page_default, page_max=s.page_max)
+        return page_request(first, after, last, before, page_default=s.page_default, page_max=s.page_max)
 
     def search(self, text: str | None) -> str | None:
         """A text to search for, checked. Raises BadInput."""

@@ -14,10 +14,10 @@ from strawberry.dataloader import DataLoader
 from fcgraph.api.reader import Reader
 from fcgraph.errors import LimitReached
 from fcgraph.queries import Statement, Viewer, history, imports, payments, reports, totals, totals_pages, users
-from fcgraph.queries.pages import Kept, PageAsked, cut
-from fcgraph.queries.payments import Drill, PaymentsAsked
+from fcgraph.queries.pages import Page, PageRequest, cut
+from fcgraph.queries.payments import Drill, PaymentQuery
 from fcgraph.queries.report_changes import Basis
-from fcgraph.queries.totals import CurrencySum, TotalsAsked
+from fcgraph.queries.totals import CurrencySum, TotalsQuery
 from fcgraph.settings import Settings
 
 K = TypeVar("K", bound=Hashable)
@@ -86,46 +86,46 @@ class Loaders:
 
         return await self._loader("report_changes", load).load(basis)
 
-    async def payments(self, owner: Drill, asked: PaymentsAsked, page: PageAsked) -> Kept:
+    async def payments(self, owner: Drill, query: PaymentQuery, page: PageRequest) -> Page:
         """A page of the owner's payments. Raises LimitReached when all such pages together are too many nodes."""
 
-        async def load(owners: list[Drill]) -> list[Kept]:
+        async def load(owners: list[Drill]) -> list[Page]:
             self._check_nodes(len(owners), page)
             rows = await self._reader.fetch(
-                payments.payments_of_many(owners, asked, page, zone=self._settings.report_timezone, viewer=self._viewer)
+                payments.payments_of_many(owners, query, page, zone=self._settings.report_timezone, viewer=self._viewer)
             )
             grouped: dict[int, list[object]] = defaultdict(list)
             for row in rows:
                 grouped[row["n"]].append(row)
             return [cut(grouped[n], page) for n in range(1, len(owners) + 1)]
 
-        return await self._loader(("payments", asked, page, owner.day is None), load).load(owner)
+        return await self._loader(("payments", query, page, owner.day is None), load).load(owner)
 
-    async def payments_count(self, owner: Drill, asked: PaymentsAsked) -> int:
+    async def payments_count(self, owner: Drill, query: PaymentQuery) -> int:
         """How many payments the owner's whole list has."""
 
         async def load(owners: list[Drill]) -> list[int]:
             rows = await self._reader.fetch(
-                payments.payments_count_of_many(owners, asked, zone=self._settings.report_timezone, viewer=self._viewer)
+                payments.payments_count_of_many(owners, query, zone=self._settings.report_timezone, viewer=self._viewer)
             )
             found = {row["n"]: row["count"] for row in rows}
             return [found[n] for n in range(1, len(owners) + 1)]
 
-        return await self._loader(("count", asked, owner.day is None), load).load(owner)
+        return await self._loader(("count", query, owner.day is None), load).load(owner)
 
-    async def daily_totals(self, user_id: UUID, asked: TotalsAsked) -> tuple[int, list[Row]]:
+    async def daily_totals(self, user_id: UUID, query: TotalsQuery) -> tuple[int, list[Row]]:
         """The watermark and a user's daily totals."""
 
         async def load(ids: list[UUID]) -> list[tuple[int, list[Row]]]:
             watermark, rows = await read_totals(
-                self._reader, replace(asked, user_ids=tuple(ids)), self._settings, self._viewer
+                self._reader, replace(query, user_ids=tuple(ids)), self._settings, self._viewer
             )
             grouped: dict[UUID, list[Row]] = defaultdict(list)
             for row in rows:
                 grouped[row["userId"]].append(row)
             return [(watermark, grouped[i]) for i in ids]
 
-        return await self._loader(("totals", asked), load).load(user_id)
+        return await self._loader(("totals", query), load).load(user_id)
 
     def _lists(
         self, name: str, statement: Callable[[Sequence[UUID]], Statement], column: str
@@ -140,7 +140,7 @@ class Loaders:
 
         return self._loader(name, load)
 
-    def _check_nodes(self, owners: int, page: PageAsked) -> None:
+    def _check_nodes(self, owners: int, page: PageRequest) -> None:
         nodes_max = self._settings.query_nodes_max
         if owners * page.size > nodes_max:
             raise LimitReached(
@@ -149,11 +149,11 @@ class Loaders:
 
 
 async def read_summary(
-    reader: Reader, asked: TotalsAsked, settings: Settings, viewer: Viewer
+    reader: Reader, query: TotalsQuery, settings: Settings, viewer: Viewer
 ) -> tuple[int, list[CurrencySum]]:
     """The watermark and the sums of the daily totals per currency, from one snapshot, however many totals there are."""
-    asked.check(range_max_days=settings.range_max_days)
-    rows = await reader.fetch(totals_pages.totals_summary(asked, zone=settings.report_timezone, viewer=viewer))
+    query.check(range_max_days=settings.range_max_days)
+    rows = await reader.fetch(totals_pages.totals_summary(query, zone=settings.report_timezone, viewer=viewer))
     watermark: int = rows[0]["watermark"]
     return watermark, [
         CurrencySum(
@@ -164,11 +164,11 @@ async def read_summary(
     ]
 
 
-async def read_totals(reader: Reader, asked: TotalsAsked, settings: Settings, viewer: Viewer) -> tuple[int, list[Row]]:
+async def read_totals(reader: Reader, query: TotalsQuery, settings: Settings, viewer: Viewer) -> tuple[int, list[Row]]:
     """The watermark and the daily totals, from one snapshot. Raises BadInput RANGE_TOO_LARGE."""
-    asked.check(range_max_days=settings.range_max_days)
+    query.check(range_max_days=settings.range_max_days)
     rows = await reader.fetch(
-        totals.daily_totals(asked, zone=settings.report_timezone, viewer=viewer, rows_max=settings.totals_rows_max)
+        totals.daily_totals(query, zone=settings.report_timezone, viewer=viewer, rows_max=settings.totals_rows_max)
     )
     watermark: int = rows[0]["watermark"]
     totals.check_rows(rows[0]["rows"], rows_max=settings.totals_rows_max)

@@ -87,7 +87,7 @@ class Reader:
                 self._give(connection)
             else:
                 self._lose(connection)  # whatever state it is in, nobody else gets it
-            raise self._told(e) from e
+            raise self._as_error(e) from e
         self._give(connection)
         return rows
 
@@ -105,7 +105,7 @@ class Reader:
         sql = PIECES.format(sql=statement.sql, size=PIECE_BYTES)
         return [row[0] for row in await self._fetch(Statement(sql, statement.values), PIECES_AT_ONCE)]
 
-    def _told(self, error: BaseException) -> BaseException:
+    def _as_error(self, error: BaseException) -> BaseException:
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError):
             return LimitReached(
                 f"A statement took longer than {self._timeout_seconds:g} s (READ_STATEMENT_TIMEOUT_SECONDS)"
@@ -127,9 +127,9 @@ class Reader:
                 self._open -= 1
             if self._open < self._pool_max:
                 return await self._connect()
-            given = await self._wait()
-            if given is not None:
-                return given
+            freed = await self._wait()
+            if freed is not None:
+                return freed
 
     async def _wait(self) -> asyncpg.Connection | None:
         """A connection that somebody gave back; None when one was lost, so that another may be made."""

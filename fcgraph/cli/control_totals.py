@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import typer
 
-from fcgraph.csv_imports import Expected
+from fcgraph.imports import Expected
 
 _TOTAL = re.compile(r"([A-Za-z]{3})=([0-9]+(?:\.[0-9]+)?)")
 

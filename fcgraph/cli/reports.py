@@ -15,7 +15,7 @@ from fcgraph.errors import Refused
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fcgraph.files import Files
+    from fcgraph.storage.files import Files
 
 app = typer.Typer(help="Reports of months that were made: show one, list them.", no_args_is_help=True)
 
@@ -33,9 +33,9 @@ def show(
     It makes no version; `report --period` does.
     """
     join_stack()
-    from fcgraph import report_view
-    from fcgraph.files import Files
+    from fcgraph.cli import report_view
     from fcgraph.reports import parse_period
+    from fcgraph.storage.files import Files
 
     parse_period(period)
     found = _rows(period, version)
@@ -58,8 +58,8 @@ def list_(
 ) -> None:
     """List the versions that there are, newest month and version first."""
     join_stack()
-    from fcgraph.files import Files
     from fcgraph.reports import parse_period
+    from fcgraph.storage.files import Files
 
     if period is not None:
         parse_period(period)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from fcgraph import log, settings
+from fcgraph import settings
+from fcgraph.observability import log
 
 if TYPE_CHECKING:
     from fcgraph.embedded.stack import Stack

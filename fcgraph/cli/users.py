@@ -103,7 +103,7 @@ async def _listed(current: Settings, search: str | None, limit: int) -> tuple[li
     from fcgraph.api.reader import Reader
     from fcgraph.queries import OPERATOR
     from fcgraph.queries import users as queries
-    from fcgraph.queries.pages import PageAsked
+    from fcgraph.queries.pages import PageRequest
 
     reader = Reader(
         current.database_url,
@@ -112,7 +112,7 @@ async def _listed(current: Settings, search: str | None, limit: int) -> tuple[li
         statement_timeout_seconds=current.read_statement_timeout_seconds,
     )
     try:
-        rows = await reader.fetch(queries.users(search, PageAsked(limit), viewer=OPERATOR))
+        rows = await reader.fetch(queries.users(search, PageRequest(limit), viewer=OPERATOR))
         total = await reader.value(queries.users_count(search, viewer=OPERATOR))
     finally:
         await reader.close()

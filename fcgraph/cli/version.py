@@ -17,9 +17,9 @@ ANSWER_SECONDS_MAX = 3.0
 def lines(migrations: Path, database_url: str | None) -> list[str]:
     """`database_url`: None when there is no address to ask at."""
     wanted = ScriptDirectory(str(migrations)).get_current_head()
-    told = [f"fcgraph {__version__}"]
+    output = [f"fcgraph {__version__}"]
     if database_url is None:
-        return [*told, f"schema {wanted}", "PostgreSQL: fcgraph is not up here, and there is no DATABASE_URL"]
+        return [*output, f"schema {wanted}", "PostgreSQL: fcgraph is not up here, and there is no DATABASE_URL"]
     engine = db.make_engine(database_url, name="version", statement_timeout_seconds=ANSWER_SECONDS_MAX)
     try:
         with db.read(engine) as connection:
@@ -28,5 +28,5 @@ def lines(migrations: Path, database_url: str | None) -> list[str]:
     except DBAPIError as e:
         if not db.is_away(e):
             raise
-        return [*told, f"schema {wanted}", f"PostgreSQL is away: {str(e.orig).strip().splitlines()[0]}"]
-    return [*told, f"schema {wanted} (the database has {there or 'none'})", f"PostgreSQL {server}"]
+        return [*output, f"schema {wanted}", f"PostgreSQL is away: {str(e.orig).strip().splitlines()[0]}"]
+    return [*output, f"schema {wanted} (the database has {there or 'none'})", f"PostgreSQL {server}"]

@@ -17,22 +17,22 @@ GRACE_SECONDS = 5
 def main() -> None:
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)  # the supervisor's end is the only one that counts
-    wards: dict[tuple[int, float], signal.Signals] = {}
+    children: dict[tuple[int, float], signal.Signals] = {}
     for line in sys.stdin:
         pid, created, with_signal = line.split()
-        wards[int(pid), float(created)] = signal.Signals(int(with_signal))
-    end(wards)
+        children[int(pid), float(created)] = signal.Signals(int(with_signal))
+    end(children)
 
 
-def end(wards: dict[tuple[int, float], signal.Signals]) -> None:
+def end(children: dict[tuple[int, float], signal.Signals]) -> None:
     """End the sessions led by these processes, and everything in them."""
-    families = {ward: family(*ward) for ward in wards}
-    for ward, members in families.items():
-        for leader in (p for p in members if p.pid == ward[0]):
-            kill(leader, wards[ward])
+    families = {child: family(*child) for child in children}
+    for child, members in families.items():
+        for leader in (p for p in members if p.pid == child[0]):
+            kill(leader, children[child])
     wait_until_gone([p for members in families.values() for p in members], GRACE_SECONDS)
-    for ward in wards:
-        for left in family(*ward):
+    for child in children:
+        for left in family(*child):
             kill(left)
 
 

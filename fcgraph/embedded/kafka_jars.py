@@ -43,12 +43,12 @@ def folder(data_dir: Path) -> Path:
 def why_no_java() -> str | None:
     """None when a Java that runs Kafka is there, else what is missing."""
     try:
-        told = subprocess.run(
+        version = subprocess.run(
             ["java", "-version"], capture_output=True, text=True, timeout=JAVA_ANSWER_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return f"no working java (version {JAVA_MIN} or newer) on PATH"
-    found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
+    found = re.search(r'version "(?:1\.)?(\d+)', version.stderr + version.stdout)
     if found is None or int(found.group(1)) < JAVA_MIN:
         return f"java is older than {JAVA_MIN}"
     return None

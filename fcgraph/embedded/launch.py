@@ -47,15 +47,15 @@ def main() -> None:
     options.add_argument("--parent", type=int, default=0)
     options.add_argument("--death-signal", type=int, default=signal.SIGTERM)
     options.add_argument("program", nargs=argparse.REMAINDER)
-    given = options.parse_args()
-    if given.user:
-        become(given.user, given.folder)
-    if given.parent:
-        die_with(given.parent, given.death_signal)  # after the change of user, which forgets such a wish
+    arguments = options.parse_args()
+    if arguments.user:
+        become(arguments.user, arguments.folder)
+    if arguments.parent:
+        die_with(arguments.parent, arguments.death_signal)  # after the change of user, which forgets such a wish
     try:
-        os.execvp(given.program[0], given.program)  # noqa: S606 - no shell is wanted: this is our own fixed command
+        os.execvp(arguments.program[0], arguments.program)  # noqa: S606 - no shell is wanted: this is our own fixed command
     except OSError as e:
-        sys.exit(f"cannot start {given.program[0]}: {e.strerror}")
+        sys.exit(f"cannot start {arguments.program[0]}: {e.strerror}")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Stopped(BaseException):
 
 
 @dataclass
-class Ward:
+class Child:
     """A process in our care. `restart_at` is set while it is down."""
 
     process: Process
@@ -56,7 +56,7 @@ class Supervisor:
     """
 
     def __init__(self, say: Say, on_change: Callable[[], None] | None = None) -> None:
-        self.wards: dict[str, Ward] = {}
+        self.children: dict[str, Child] = {}
         self.on_change = on_change or (lambda: None)
         self._say = say
         self._stopping = False
@@ -115,34 +115,34 @@ class Supervisor:
 
         `on_ready_again` is called when it was restarted and is ready.
         """
-        ward = Ward(Process(part, self._say), time.monotonic(), on_ready_again)
-        self.wards[part.name] = ward
-        self._launch(ward)
+        child = Child(Process(part, self._say), time.monotonic(), on_ready_again)
+        self.children[part.name] = child
+        self._launch(child)
         if ready_seconds is not None:
-            ward.process.wait_until_ready(ready_seconds)
+            child.process.wait_until_ready(ready_seconds)
 
-    def _launch(self, ward: Ward) -> None:
+    def _launch(self, child: Child) -> None:
         with self._undisturbed():
-            ward.process.start()
+            child.process.start()
             assert self._guardian is not None
             assert self._guardian.stdin is not None
             self._guardian.stdin.write(
-                f"{ward.process.pid} {ward.process.created} {int(ward.process.part.stop_signal)}\n"
+                f"{child.process.pid} {child.process.created} {int(child.process.part.stop_signal)}\n"
             )
             self._guardian.stdin.flush()
-        ward.started_at, ward.restart_at = time.monotonic(), None
+        child.started_at, child.restart_at = time.monotonic(), None
         self.on_change()
 
     def replace(self, parts: Sequence[Part]) -> None:
         """Stop the processes of these names and start them as given now: an address they knew is another one."""
         self._say("up", f"{', '.join(part.name for part in parts)}: restarted with other addresses")
         for part in parts:
-            self.wards[part.name].process.ask_to_stop()
+            self.children[part.name].process.ask_to_stop()
         for part in parts:
-            ward = self.wards[part.name]
-            ward.process.stop()
-            ward.process = Process(part, self._say)
-            self._launch(ward)
+            child = self.children[part.name]
+            child.process.stop()
+            child.process = Process(part, self._say)
+            self._launch(child)
 
     def watch(self, until: Callable[[], bool] = lambda: False, seconds: float | None = None) -> bool:
         """Restart what dies, until the condition holds (True) or the time is over (False). Ends by Stopped as well."""
@@ -150,60 +150,60 @@ class Supervisor:
         while not until():
             if deadline is not None and time.monotonic() > deadline:
                 return False
-            for ward in list(self.wards.values()):
-                self._look_after(ward)
+            for child in list(self.children.values()):
+                self._look_after(child)
             time.sleep(POLL_SECONDS)
         return True
 
-    def _look_after(self, ward: Ward) -> None:
+    def _look_after(self, child: Child) -> None:
         now = time.monotonic()
-        name = ward.process.part.name
-        if ward.process.alive:
-            if ward.awaited and ward.on_ready_again is not None and ward.process.part.ready():
-                ward.awaited = False
-                ward.on_ready_again()
-        elif ward.restart_at is None:
-            ward.process.kill_the_rest()  # what it left behind must not work on beside its successor
-            if now - ward.started_at > HEALTHY_SECONDS:
-                ward.pause_seconds = PAUSE_FIRST_SECONDS
-            self._plan_restart(ward, f"{name} {told(ward.process.exit_code)}")
-        elif now >= ward.restart_at:
-            ward.restarts += 1
-            ward.awaited = True
+        name = child.process.part.name
+        if child.process.alive:
+            if child.awaited and child.on_ready_again is not None and child.process.part.ready():
+                child.awaited = False
+                child.on_ready_again()
+        elif child.restart_at is None:
+            child.process.kill_the_rest()  # what it left behind must not work on beside its successor
+            if now - child.started_at > HEALTHY_SECONDS:
+                child.pause_seconds = PAUSE_FIRST_SECONDS
+            self._plan_restart(child, f"{name} {ending(child.process.exit_code)}")
+        elif now >= child.restart_at:
+            child.restarts += 1
+            child.awaited = True
             try:
-                self._launch(ward)
+                self._launch(child)
             except FcgraphError as e:  # of its preparation, which may go better the next time
-                self._plan_restart(ward, f"{name}: {e.message}")
+                self._plan_restart(child, f"{name}: {e.message}")
 
-    def _plan_restart(self, ward: Ward, why: str) -> None:
-        ward.restart_at = time.monotonic() + ward.pause_seconds
-        self._say("up", f"{why}; it is started again in {ward.pause_seconds:g} s")
-        ward.pause_seconds = min(ward.pause_seconds * 2, PAUSE_MAX_SECONDS)
+    def _plan_restart(self, child: Child, why: str) -> None:
+        child.restart_at = time.monotonic() + child.pause_seconds
+        self._say("up", f"{why}; it is started again in {child.pause_seconds:g} s")
+        child.pause_seconds = min(child.pause_seconds * 2, PAUSE_MAX_SECONDS)
         self.on_change()
 
     def stop(self) -> None:
         """Stop everything, the last started first; parts of the same `layer` stop at the same time."""
-        wards = sorted(self.wards.values(), key=lambda ward: ward.process.part.layer, reverse=True)
-        for _, layer in groupby(wards, key=lambda ward: ward.process.part.layer):
+        children = sorted(self.children.values(), key=lambda child: child.process.part.layer, reverse=True)
+        for _, layer in groupby(children, key=lambda child: child.process.part.layer):
             together = list(layer)
-            for ward in together:
+            for child in together:
                 if not self._hurry:
-                    ward.process.ask_to_stop()
-            for ward in together:
-                self._wait(ward)
-                ward.process.kill_the_rest()
-        self.wards.clear()
+                    child.process.ask_to_stop()
+            for child in together:
+                self._wait(child)
+                child.process.kill_the_rest()
+        self.children.clear()
 
-    def _wait(self, ward: Ward) -> None:
-        deadline = time.monotonic() + ward.process.part.stop_seconds
-        while ward.process.alive and not self._hurry:
+    def _wait(self, child: Child) -> None:
+        deadline = time.monotonic() + child.process.part.stop_seconds
+        while child.process.alive and not self._hurry:
             if time.monotonic() > deadline:
-                self._say("up", f"{ward.process.part.name} takes too long to stop and is killed")
+                self._say("up", f"{child.process.part.name} takes too long to stop and is killed")
                 return
             time.sleep(POLL_SECONDS / 5)
 
 
-def told(exit_code: int | None) -> str:
+def ending(exit_code: int | None) -> str:
     """How a process ended, in words."""
     if exit_code is not None and exit_code < 0:
         return f"was killed by {signal.Signals(-exit_code).name}"

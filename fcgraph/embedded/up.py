@@ -31,7 +31,7 @@ READY_POLL_SECONDS = 2
 UVICORN_OPTIONS = (
     "--no-proxy-headers",
     "--no-server-header",
-    *("--http", "fcgraph.api.server:OneWrite"),
+    *("--http", "fcgraph.api.http.server:OneWrite"),
     *("--ws-per-message-deflate", "false"),
 )
 APPLICATION = 1  # the layer above the servers
@@ -50,13 +50,13 @@ class Up:
         self.settings = settings
         self.output = output
         self.data_dir = settings.data_dir.absolute()
-        self.given = settings.model_fields_set
+        self.configured = settings.model_fields_set
         # What whoever joins us must be told: what was given, except secrets, and what we choose.
         self.environment = {
-            name.upper(): str(getattr(settings, name)) for name in self.given if Settings.model_fields[name].repr
+            name.upper(): str(getattr(settings, name)) for name in self.configured if Settings.model_fields[name].repr
         }
         self.kafka_kind = "given"
-        self.told_kafka = "Kafka: the one at KAFKA_BROKER"
+        self.known_kafka = "Kafka: the one at KAFKA_BROKER"
         self.ports = stack.ports(self.data_dir)
         self.supervisor = Supervisor(output.line, self.write_state)
 
@@ -92,7 +92,7 @@ class Up:
             if not self.supervisor.watch(until=self.is_ready, seconds=seconds):
                 raise NotReady(f"{self.api_url}/health/ready is not true after {seconds:g} s (START_SECONDS)")
             self.write_state()
-            self.output.welcome(self.api_url, self.data_dir, self.told_kafka)
+            self.output.welcome(self.api_url, self.data_dir, self.known_kafka)
             self.supervisor.watch()
 
     @property
@@ -106,7 +106,7 @@ class Up:
 
     def choose_folders(self) -> None:
         for name in ("reports_dir", "uploads_dir"):
-            if name not in self.given:
+            if name not in self.configured:
                 self.environment[name.upper()] = str(self.data_dir / name.removesuffix("_dir"))
         self.environment["DATA_DIR"] = str(self.data_dir)
 
@@ -119,7 +119,7 @@ class Up:
         return chosen
 
     def start_postgres(self) -> None:
-        if "database_url" in self.given:
+        if "database_url" in self.configured:
             self.output.line("up", "PostgreSQL: the one at DATABASE_URL")
             self.wait_for_postgres()
             return
@@ -143,7 +143,7 @@ class Up:
         db.wait_until_ready(engine, on_wait=say, pause=lambda: time.sleep(pause), give_up=lambda: False)
 
     def start_redis(self) -> None:
-        if "redis_url" in self.given:
+        if "redis_url" in self.configured:
             self.output.line("up", "Redis: the one at REDIS_URL")
             return
         port = self.port("redis")
@@ -152,8 +152,8 @@ class Up:
         self.environment["REDIS_URL"] = redis.url(port)
 
     def start_kafka(self) -> None:
-        if "kafka_broker" in self.given:
-            self.output.line("up", self.told_kafka)
+        if "kafka_broker" in self.configured:
+            self.output.line("up", self.known_kafka)
             return
         choice = kafka.choose(
             self.settings.kafka_embedded,
@@ -163,8 +163,8 @@ class Up:
             say=lambda line: self.output.line("up", line),
         )
         self.kafka_kind = choice.kind
-        self.told_kafka = f"Kafka: {choice.line}"
-        self.output.line("up", self.told_kafka)
+        self.known_kafka = f"Kafka: {choice.line}"
+        self.output.line("up", self.known_kafka)
         folder = self.data_dir / "kafka"
         if choice.kind == "apache":
             port = self.port("kafka")
@@ -243,15 +243,15 @@ class Up:
             "kafka_kind": self.kafka_kind,
             "environment": environment,
             # DATA_DIR may be chosen, but who has joined a stack and starts one means the same folder.
-            "chosen": sorted(set(environment) - {name.upper() for name in self.given} - {"DATA_DIR"}),
+            "chosen": sorted(set(environment) - {name.upper() for name in self.configured} - {"DATA_DIR"}),
             "processes": {
                 name: {
-                    "pid": ward.process.pid,
-                    "created": ward.process.created,
-                    "state": ward.state,
-                    "restarts": ward.restarts,
+                    "pid": child.process.pid,
+                    "created": child.process.created,
+                    "state": child.state,
+                    "restarts": child.restarts,
                 }
-                for name, ward in self.supervisor.wards.items()
+                for name, child in self.supervisor.children.items()
             },
         }
 

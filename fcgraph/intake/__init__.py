@@ -1,15 +1,15 @@
-"""The one write door for payments: batch in, outcome counts out, safe to repeat.
+"""The one write path for payments: batch in, outcome counts out, safe to repeat.
 
-`judge` holds rows against the rules, `settle` meets them with what is stored, `lanes` writes several batches at once,
-`kafka_account` keeps the account of partitions, `kafka_positions` says where they are read from, `writer` is the door
-itself. Intake records end by `replay`, by
-`resolution` of a conflict, by `dismissal`, and by `supersession` when a corrected row comes back.
+`validation` holds rows against the rules, `apply` compares them with what is stored and writes them, `writers` writes
+several batches at once, `kafka_offsets` counts what was read of partitions, `kafka_positions` says where they are read
+from, `writer` is the entry. Intake records end by `replay`, by `resolution` of a conflict, by `dismissal`, and by
+`supersession` when a corrected row comes back.
 """
 
 from fcgraph.intake import kafka_positions
 from fcgraph.intake.batch import Batch, Counts, Source
 from fcgraph.intake.dismissal import dismiss, dismiss_matching
-from fcgraph.intake.kafka_account import topic_ref
+from fcgraph.intake.kafka_offsets import topic_ref
 from fcgraph.intake.replay import Replayed, replay, replay_matching
 from fcgraph.intake.resolution import Resolved, resolve_conflict
 from fcgraph.intake.writer import Writer, collect_garbage_rarely, engine_of

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 from uuid import UUID
 
-from fcgraph.records import COLUMNS, PaymentRecord, Rejection
+from fcgraph.rules.records import COLUMNS, PaymentRecord, Rejection
 
 Kind = Literal["CSV", "KAFKA", "SEED"]
 

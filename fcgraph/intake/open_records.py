@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from fcgraph import csv_rows, db
-from fcgraph.csv_rows import Chunk
+from fcgraph import db
 from fcgraph.errors import Refused
+from fcgraph.intake import csv_rows
+from fcgraph.intake.apply import WriteContention
 from fcgraph.intake.batch import Batch, Source
-from fcgraph.intake.judge import Judge
-from fcgraph.intake.lanes import RETRIES_MAX, worth_again
-from fcgraph.intake.settle import Unsettled
+from fcgraph.intake.csv_rows import Chunk
+from fcgraph.intake.validation import BatchValidator
+from fcgraph.intake.writers import RETRIES_MAX, worth_again
 from fcgraph.record_filter import NamedValues, RecordFilter
 
 NOTE_MAX_CHARS = 2000
@@ -87,19 +88,23 @@ def _read(connection: Connection, statement: str, values: Mapping[str, object]) 
 
 
 def validated(
-    connection: Connection, judge: Judge, records: Sequence[IntakeRecord], correlation_id: str, line_max_bytes: int
+    connection: Connection,
+    validator: BatchValidator,
+    records: Sequence[IntakeRecord],
+    correlation_id: str,
+    line_max_bytes: int,
 ) -> Batch:
     """Records of one origin held against the rules as they are now, in the order in which they arrived."""
     kind, import_id, topic_ref = records[0].origin
     ordered = sorted(records, key=lambda record: (record.partition or 0, record.position))
     if kind == "KAFKA":
         messages = [(record.partition or 0, record.position, record.raw) for record in ordered]
-        return judge.messages(messages, Source("KAFKA", topic_ref=topic_ref), correlation_id)
+        return validator.messages(messages, Source("KAFKA", topic_ref=topic_ref), correlation_id)
     raw = connection.scalar(sa.text("SELECT header FROM imports WHERE import_id = :id"), {"id": import_id})
     header = csv_rows.read_header(bytes(raw or b"") + b"\n")
     rows = [csv_rows.take_apart(record.position, record.raw, line_max_bytes) for record in ordered]
     chunk = Chunk("", (), rows, b"", ordered[0].position, 0, ordered[-1].position + 1)
-    return judge.csv(chunk, header, Source("CSV", import_id=import_id), correlation_id, line_max_bytes)
+    return validator.csv(chunk, header, Source("CSV", import_id=import_id), correlation_id, line_max_bytes)
 
 
 def end(connection: Connection, resolutions: Mapping[UUID, str], principal: str, note: str | None = None) -> None:
@@ -133,7 +138,7 @@ def again(engine: Engine, work: Callable[[Connection], Found]) -> Found:
         try:
             with db.write(engine) as connection:
                 return work(connection)
-        except (Unsettled, psycopg2.Error, DBAPIError) as e:
+        except (WriteContention, psycopg2.Error, DBAPIError) as e:
             if not worth_again(e):
                 raise
     with db.write(engine) as connection:

@@ -18,13 +18,13 @@ from psycopg2.extras import execute_values
 from sqlalchemy import Connection, Engine
 
 from fcgraph.intake import open_records
+from fcgraph.intake.apply import BatchResult, apply_batch, close_batch, open_batch, problems_json
 from fcgraph.intake.batch import Batch
-from fcgraph.intake.judge import Judge, not_replayable
 from fcgraph.intake.open_records import Done, IntakeRecord
-from fcgraph.intake.settle import Settled, close_batch, open_batch, problems_json, settle
-from fcgraph.intake.writer import judge_of
+from fcgraph.intake.validation import BatchValidator, not_replayable
+from fcgraph.intake.writer import validator_of
 from fcgraph.record_filter import RecordFilter
-from fcgraph.records import Outcome
+from fcgraph.rules.records import Outcome
 from fcgraph.settings import Settings
 
 Place = tuple[int | None, int]
@@ -41,7 +41,7 @@ class Replayed(NamedTuple):
 class Replay:
     """What all records of a replay share: the rules, the limits, and who wants it."""
 
-    judge: Judge
+    validator: BatchValidator
     settings: Settings
     correlation_id: str
     principal: str
@@ -54,11 +54,11 @@ def replay(
 
     Raises Refused (NOT_FOUND) when a record is unknown.
     """
-    asked = Replay(judge_of(engine, settings), settings, correlation_id, principal)
+    query = Replay(validator_of(engine, settings), settings, correlation_id, principal)
 
     def work(connection: Connection) -> Replayed:
         found = open_records.by_ids(connection, record_ids)
-        return _replay(asked, connection, [r for r in found if r.resolution is None and r.outcome == "REJECTED"])
+        return _replay(query, connection, [r for r in found if r.resolution is None and r.outcome == "REJECTED"])
 
     return open_records.again(engine, work)
 
@@ -77,11 +77,11 @@ def replay_matching(
 
     Raises Refused for a filter of conflicts, OutOfTime as `open_records.in_batches`.
     """
-    asked = Replay(judge_of(engine, settings), settings, correlation_id, principal)
-    open_records.in_batches(engine, wanted, partial(_replay, asked), on_batch, more_time)
+    query = Replay(validator_of(engine, settings), settings, correlation_id, principal)
+    open_records.in_batches(engine, wanted, partial(_replay, query), on_batch, more_time)
 
 
-def _replay(asked: Replay, connection: Connection, records: Sequence[IntakeRecord]) -> Replayed:
+def _replay(query: Replay, connection: Connection, records: Sequence[IntakeRecord]) -> Replayed:
     """Replay open, locked rejections. Batches are closed last: the watermark stays locked from then to COMMIT."""
     groups: dict[object, list[IntakeRecord]] = defaultdict(list)
     for record in records:
@@ -92,16 +92,16 @@ def _replay(asked: Replay, connection: Connection, records: Sequence[IntakeRecor
         _write_problems(connection, [_with_advice(record) for record in group if record.is_incomplete])
         if not whole:
             continue
-        line_max = asked.settings.csv_line_max_bytes
-        batch = open_records.validated(connection, asked.judge, whole, asked.correlation_id, line_max)
+        line_max = query.settings.csv_line_max_bytes
+        batch = open_records.validated(connection, query.validator, whole, query.correlation_id, line_max)
         at = {(record.partition, record.position): record for record in whole}
         _write_problems(connection, _fresh_problems(batch, at))
         no_rows = _no_rows(batch, at)
-        open_records.end(connection, no_rows, asked.principal)
+        open_records.end(connection, no_rows, query.principal)
         batch.rejected = []  # they are stored already, and the batch counts what it applied
         if batch.texts:
-            batch_id, settled = _apply(connection, batch, at, asked.principal)
-            counts[batch_id] = settled.counts(batch)
+            batch_id, result = _apply(connection, batch, at, query.principal)
+            counts[batch_id] = result.counts(batch)
             done += len(batch.texts)
         done += len(no_rows)
     for batch_id, counted in sorted(counts.items()):
@@ -109,24 +109,26 @@ def _replay(asked: Replay, connection: Connection, records: Sequence[IntakeRecor
     return Replayed(done, len(records) - done)
 
 
-def _apply(connection: Connection, batch: Batch, at: dict[Place, IntakeRecord], principal: str) -> tuple[int, Settled]:
+def _apply(
+    connection: Connection, batch: Batch, at: dict[Place, IntakeRecord], principal: str
+) -> tuple[int, BatchResult]:
     """Apply the rows that pass; end their records, or make them the conflicts that they are now."""
     cursor: Any = connection.connection.cursor()
     batch_id = open_batch(cursor, batch)
     # The record stands at the row's place of origin, so a conflict is written into it, not beside it.
-    settled = settle(cursor, batch, careful=True, batch_id=batch_id, keep=False)
+    result = apply_batch(cursor, batch, one_by_one=True, batch_id=batch_id, keep=False)
     ended = {}
     for n in range(len(batch.texts)):
-        outcome = settled.outcome(n)
+        outcome = result.outcome(n)
         if outcome is not Outcome.CONFLICT:
             ended[at[batch.place(n)].record_id] = f"REPLAYED_{outcome.value}"
     open_records.end(connection, ended, principal)
     conflicts = [
         (
             str(at[batch.place(c.n)].record_id), batch.transaction_ids[c.n], problems_json(c.problems),
-            json.dumps(c.differences_told()),
+            json.dumps(c.stored_differences()),
         )
-        for c in settled.conflicts
+        for c in result.conflicts
     ]  # fmt: skip
     if conflicts:
         execute_values(
@@ -137,7 +139,7 @@ def _apply(connection: Connection, batch: Batch, at: dict[Place, IntakeRecord], 
             conflicts,
             template="(%s::uuid, %s::uuid, %s::jsonb, %s::jsonb)",
         )
-    return batch_id, settled
+    return batch_id, result
 
 
 Problems = tuple[IntakeRecord, list[dict[str, Any]]]

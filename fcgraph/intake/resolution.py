@@ -12,11 +12,11 @@ from sqlalchemy import Connection, Engine
 
 from fcgraph.errors import Refused
 from fcgraph.intake import open_records
+from fcgraph.intake.apply import Change, close_batch, locked, open_batch, write_changes
 from fcgraph.intake.batch import Batch, Counts
 from fcgraph.intake.replay import Replayed as Replayed
 from fcgraph.intake.replay import replay as replay
-from fcgraph.intake.settle import Change, close_batch, locked, open_batch, write_changes
-from fcgraph.intake.writer import judge_of
+from fcgraph.intake.writer import validator_of
 from fcgraph.settings import Settings
 
 Resolution = Literal["KEEP_STORED", "ACCEPT_INCOMING"]
@@ -45,7 +45,7 @@ def resolve_conflict(
     conflict, the note is empty, or the row breaks a rule by now.
     """
     open_records.check_note(note)
-    judge = judge_of(engine, settings)
+    validator = validator_of(engine, settings)
 
     def work(connection: Connection) -> Resolved:
         (record,) = open_records.by_ids(connection, [record_id], "recordId")
@@ -57,7 +57,7 @@ def resolve_conflict(
         if record.resolution is None:
             if resolution == "ACCEPT_INCOMING":
                 line_max = settings.csv_line_max_bytes
-                batch = open_records.validated(connection, judge, [record], correlation_id, line_max)
+                batch = open_records.validated(connection, validator, [record], correlation_id, line_max)
                 _accept_incoming(connection, batch, note, principal)
             open_records.end(connection, {record_id: resolution}, principal, note)
         assert record.transaction_id is not None, "a conflict is about a payment"

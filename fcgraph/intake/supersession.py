@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from fcgraph import csv_rows, records
+from fcgraph.intake import csv_rows
 from fcgraph.intake.batch import Batch
+from fcgraph.rules import records
 
 # A file that was corrected in several rounds still names the first record, which an earlier round has superseded: the
 # search goes on to the record at the place of the row that came instead. Rows that were applied win over rejected ones.

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Engine
 
 from fcgraph import db
-from fcgraph.csv_rows import Chunk, Header
 from fcgraph.errors import Refused
-from fcgraph.intake import kafka_account
+from fcgraph.intake import kafka_offsets
+from fcgraph.intake.apply import BatchResult, close_batch
 from fcgraph.intake.batch import Batch, Counts, Source
-from fcgraph.intake.judge import Judge, Message
-from fcgraph.intake.lanes import Account, Lanes
-from fcgraph.intake.settle import Settled, close_batch
+from fcgraph.intake.csv_rows import Chunk, Header
+from fcgraph.intake.validation import BatchValidator, Message
+from fcgraph.intake.writers import Finalize, IntakeWriters
 from fcgraph.settings import Settings
 
 MORE_CONNECTIONS = 3  # for judging, for the heartbeat of an import, and one to spare
@@ -47,9 +47,9 @@ def engine_of(settings: Settings, name: str) -> Engine:
     )
 
 
-def judge_of(engine: Engine, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Judge:
+def validator_of(engine: Engine, settings: Settings, clock: Callable[[], datetime] = utc_now) -> BatchValidator:
     """A judge with the limits of the settings."""
-    return Judge(
+    return BatchValidator(
         engine,
         clock=clock,
         ahead_max=timedelta(seconds=settings.timestamp_ahead_max_seconds),
@@ -66,58 +66,58 @@ class Writer:
     """
 
     def __init__(self, engine: Engine, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self._judge = judge_of(engine, settings, clock)
+        self._validator = validator_of(engine, settings, clock)
         self._engine = engine
         self._settings = settings
-        self._lanes = self._new_lanes()
+        self._writers = self._new_writers()
 
     def submit_messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
         """Kafka messages as (partition, offset, value). Positions and counts are written with them.
 
         Returns the judged batch, so that the caller can say what was rejected; it is written only after `drain`.
         """
-        batch = self._judge.messages(messages, source, correlation_id)
-        self._lanes.submit(batch, kafka_account.close)
+        batch = self._validator.messages(messages, source, correlation_id)
+        self._writers.submit(batch, kafka_offsets.close)
         return batch
 
     def submit_chunk(
-        self, chunk: Chunk, header: Header, source: Source, correlation_id: str, line_max_bytes: int, account: Account
+        self, chunk: Chunk, header: Header, source: Source, correlation_id: str, line_max_bytes: int, finalize: Finalize
     ) -> None:
-        """A chunk of a CSV file; `account` closes the batch (progress of the import, counts) before it commits.
+        """A chunk of a CSV file; `finalize` closes the batch (progress of the import, counts) before it commits.
 
         Raises Refused for a chunk with another header in it; the chunks before it are written then.
         """
-        batch = self._judge.csv(chunk, header, source, correlation_id, line_max_bytes)
+        batch = self._validator.csv(chunk, header, source, correlation_id, line_max_bytes)
         if batch.other_header is not None:
             self.drain()
             stopped = f"nothing from line {chunk.first_line} on was imported"
             raise Refused(f"{batch.other_header}; {stopped}. Split the file there and send both parts.")
-        self._lanes.submit(batch, account)
+        self._writers.submit(batch, finalize)
 
     def submit_rows(self, rows: Sequence[dict[str, str | None]], correlation_id: str) -> Counts:
         """Rows we made ourselves (the demo payments). Waits, and returns what became of them."""
         found: list[Counts] = []
 
-        def account(cursor: Any, batch: Batch, settled: Settled) -> None:
-            found[:] = [settled.counts(batch)]
-            close_batch(cursor, settled.batch_id, found[0])
+        def finalize(cursor: Any, batch: Batch, result: BatchResult) -> None:
+            found[:] = [result.counts(batch)]
+            close_batch(cursor, result.batch_id, found[0])
 
-        self._lanes.submit(self._judge.rows(rows, Source("SEED"), correlation_id), account)
+        self._writers.submit(self._validator.rows(rows, Source("SEED"), correlation_id), finalize)
         self.drain()
         return found[0]
 
     def drain(self) -> None:
         """Wait until everything handed in has committed. Raises the first error."""
-        self._lanes.drain()
+        self._writers.drain()
 
     def reset(self) -> None:
         """Start anew after an error: forget what was handed in and not written."""
-        self._lanes.close()
-        self._lanes = self._new_lanes()
+        self._writers.close()
+        self._writers = self._new_writers()
 
-    def _new_lanes(self) -> Lanes:
-        return Lanes(self._engine, self._settings.intake_lanes, self._settings.intake_lock_timeout_seconds)
+    def _new_writers(self) -> IntakeWriters:
+        return IntakeWriters(self._engine, self._settings.intake_lanes, self._settings.intake_lock_timeout_seconds)
 
     def close(self) -> None:
         """End the lanes' threads."""
-        self._lanes.close()
+        self._writers.close()

@@ -48,7 +48,7 @@ def of_range(values: Values, start: date | None, end: date | None, time_zone: st
             further.append(f"{label} >= {values.add(start, 'date')}")
     if end is not None:
         last = end_of(end, time_zone)
-        ends = values.add(last.settled, "timestamptz")
+        ends = values.add(last.result, "timestamptz")
         if not last.is_sharp:
             label = day_sql("timestamp", values.add(time_zone, "text"))
             further.append(f"{label} <= {values.add(end, 'date')}")

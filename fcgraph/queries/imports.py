@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from fcgraph.queries.pages import Order, PageAsked
+from fcgraph.queries.pages import Order, PageRequest
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 from fcgraph.record_filter import RecordFilter
@@ -66,7 +66,7 @@ def _in_states(values: Values, states: Sequence[str] | None, viewer: Viewer) -> 
     return where
 
 
-def imports(states: Sequence[str] | None, page: PageAsked, *, viewer: Viewer) -> Statement:
+def imports(states: Sequence[str] | None, page: PageRequest, *, viewer: Viewer) -> Statement:
     """A page of imports, newest first."""
     values = Values()
     where = _in_states(values, states, viewer)
@@ -95,7 +95,7 @@ def import_totals(import_ids: Sequence[UUID]) -> Statement:
 
 
 @dataclass(frozen=True)
-class RecordsAsked(RecordFilter):
+class RecordQuery(RecordFilter):
     """Which intake records a viewer asks for."""
 
     @property
@@ -107,18 +107,18 @@ class RecordsAsked(RecordFilter):
         return _for_operators(viewer) + self.where(values.add)
 
 
-def records(asked: RecordsAsked, page: PageAsked, *, viewer: Viewer) -> Statement:
+def records(query: RecordQuery, page: PageRequest, *, viewer: Viewer) -> Statement:
     """A page of kept records."""
     values = Values()
-    where = asked.conditions(values, viewer)
-    seek, tail = asked.order.seek(values, page)
+    where = query.conditions(values, viewer)
+    seek, tail = query.order.seek(values, page)
     return Statement(f"SELECT {RECORD}{RECORDS_FROM}{_where(where + seek)}{tail}", values.items)
 
 
-def records_count(asked: RecordsAsked, *, viewer: Viewer) -> Statement:
+def records_count(query: RecordQuery, *, viewer: Viewer) -> Statement:
     """How many kept records the whole list has."""
     values = Values()
-    return Statement(f"SELECT count(*){RECORDS_FROM}{_where(asked.conditions(values, viewer))}", values.items)
+    return Statement(f"SELECT count(*){RECORDS_FROM}{_where(query.conditions(values, viewer))}", values.items)
 
 
 def record(record_id: UUID, *, viewer: Viewer) -> Statement:
@@ -128,10 +128,10 @@ def record(record_id: UUID, *, viewer: Viewer) -> Statement:
     return Statement(f"SELECT {RECORD}{RECORDS_FROM}{_where(where)}", values.items)
 
 
-def problem_counts(asked: RecordsAsked, *, viewer: Viewer) -> Statement:
+def problem_counts(query: RecordQuery, *, viewer: Viewer) -> Statement:
     """How many records have each problem code, the commonest first; a record counts once for each of its codes."""
     values = Values()
-    where = asked.conditions(values, viewer)
+    where = query.conditions(values, viewer)
     codes = "SELECT DISTINCT p->>'code' AS code FROM jsonb_array_elements(r.problems) p"
     return Statement(
         f"SELECT c.code, count(*) AS records FROM intake_records r CROSS JOIN LATERAL ({codes}) c{_where(where)}"

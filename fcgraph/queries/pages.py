@@ -23,7 +23,7 @@ CURSOR_LENGTH_MAX = 2048  # anything longer was not made here: even a text full 
 
 
 @dataclass(frozen=True, slots=True)
-class PageAsked:
+class PageRequest:
     """A page: `size` rows after `after` and before `before`, taken from the end when `backwards`."""
 
     size: int
@@ -32,7 +32,7 @@ class PageAsked:
     before: str | None = None
 
 
-def asked(
+def page_request(
     first: int | None,
     after: str | None,
     last: int | None = None,
@@ -40,7 +40,7 @@ def asked(
     *,
     page_default: int,
     page_max: int,
-) -> PageAsked:
+) -> PageRequest:
     """Check the arguments of a connection. Raises BadInput, or LimitReached naming PAGE_MAX."""
     if first is not None and last is not None:
         raise BadInput("Give first or last, not both")
@@ -49,11 +49,11 @@ def asked(
         raise BadInput("A page cannot have fewer than 0 rows")
     if size > page_max:
         raise LimitReached(f"A page has at most {page_max} rows (PAGE_MAX); {size} were asked for")
-    return PageAsked(size, last is not None, after, before)
+    return PageRequest(size, last is not None, after, before)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Page:
     """The rows that belong to the page, in the order of the list, and whether there are more."""
 
     rows: Sequence[object]
@@ -61,7 +61,7 @@ class Kept:
     has_previous: bool
 
 
-def cut(rows: list[object], page: PageAsked) -> Kept:
+def cut(rows: list[object], page: PageRequest) -> Page:
     """Make a page of the `size + 1` rows that were read; backwards they come in reverse."""
     more = len(rows) > page.size
     if more:
@@ -69,8 +69,8 @@ def cut(rows: list[object], page: PageAsked) -> Kept:
     # A cursor stands for a row of the list, so behind one there is always something.
     if page.backwards:
         rows.reverse()
-        return Kept(rows, page.before is not None, more or page.after is not None)
-    return Kept(rows, more or page.before is not None, page.after is not None)
+        return Page(rows, page.before is not None, more or page.after is not None)
+    return Page(rows, more or page.before is not None, page.after is not None)
 
 
 def beginning(column: str) -> str:
@@ -159,7 +159,7 @@ class Order:
     columns: tuple[tuple[str, str], ...]
     descending: bool
 
-    def seek(self, values: Values, page: PageAsked, rows: int | None = None) -> tuple[list[str], str]:
+    def seek(self, values: Values, page: PageRequest, rows: int | None = None) -> tuple[list[str], str]:
         """Conditions that start the page at its cursors, and `ORDER BY … LIMIT` that many rows, or size + 1."""
         types = [t for _, t in self.columns]
         row = f"({', '.join(c for c, _ in self.columns)})"

@@ -14,7 +14,7 @@ from uuid import UUID
 from fcgraph.errors import BadInput
 from fcgraph.queries.columns import BATCH_JOIN, PAYMENT, SOURCE
 from fcgraph.queries.days import Bounds, of_many, of_range
-from fcgraph.queries.pages import PageAsked, read_cursor, write_cursor
+from fcgraph.queries.pages import PageRequest, read_cursor, write_cursor
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
@@ -28,7 +28,7 @@ VALUES_SQL = f"{PAYMENT.select('t')}, {SOURCE.select('t', 'source_')}"
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentsAsked:
+class PaymentQuery:
     """Which payments: all conditions must hold; None means no condition. Days are inclusive, in the reporting zone."""
 
     direction: str = "ANY"
@@ -59,33 +59,33 @@ class Owner:
     currency: str | None = None
 
 
-def _conditions(values: Values, asked: PaymentsAsked, owner: Owner, viewer: Viewer) -> list[str]:
+def _conditions(values: Values, query: PaymentQuery, owner: Owner, viewer: Viewer) -> list[str]:
     found = []
-    if asked.statuses is not None:
-        found.append(f"status = ANY({values.add(list(asked.statuses), 'text[]')})")
-    if asked.currencies is not None:
-        found.append(f"currency = ANY({values.add(list(asked.currencies), 'text[]')})")
+    if query.statuses is not None:
+        found.append(f"status = ANY({values.add(list(query.statuses), 'text[]')})")
+    if query.currencies is not None:
+        found.append(f"currency = ANY({values.add(list(query.currencies), 'text[]')})")
     if owner.currency is not None:
         found.append(f"currency = {owner.currency}")
-    if asked.min_amount is not None:
-        found.append(f"amount >= {values.add(asked.min_amount, 'numeric')}")
-    if asked.max_amount is not None:
-        found.append(f"amount <= {values.add(asked.max_amount, 'numeric')}")
-    if asked.is_suspicious is not None:
-        found.append(f"is_suspicious = {values.add(asked.is_suspicious, 'boolean')}")
-    if asked.import_id is not None:
-        batches = f"SELECT batch_id FROM intake_batches WHERE import_id = {values.add(asked.import_id, 'uuid')}"
+    if query.min_amount is not None:
+        found.append(f"amount >= {values.add(query.min_amount, 'numeric')}")
+    if query.max_amount is not None:
+        found.append(f"amount <= {values.add(query.max_amount, 'numeric')}")
+    if query.is_suspicious is not None:
+        found.append(f"is_suspicious = {values.add(query.is_suspicious, 'boolean')}")
+    if query.import_id is not None:
+        batches = f"SELECT batch_id FROM intake_batches WHERE import_id = {values.add(query.import_id, 'uuid')}"
         found.append(f"batch_id = ANY(ARRAY({batches}))")
-    for party in (asked.party_id, viewer.user_id):
+    for party in (query.party_id, viewer.user_id):
         if party is not None:
             place = values.add(party, "uuid")
             found.append(f"(sender_id = {place} OR receiver_id = {place})")
     return found
 
 
-def _span(values: Values, asked: PaymentsAsked, page: PageAsked | None, owner: Owner, zone: str) -> list[str]:
+def _span(values: Values, query: PaymentQuery, page: PageRequest | None, owner: Owner, zone: str) -> list[str]:
     """Conditions on time. A cursor and a bound on the same side become one row comparison: the index starts there."""
-    bounds = owner.day or of_range(values, asked.start, asked.end, zone)
+    bounds = owner.day or of_range(values, query.start, query.end, zone)
     newest, oldest, found = bounds.ends, bounds.begins, list(bounds.further)
     after = page.after if page is not None else None
     before = page.before if page is not None else None
@@ -118,23 +118,23 @@ def cursor_of(timestamp: object, transaction_id: object) -> str:
     return write_cursor(CURSOR_KIND, timestamp, transaction_id)
 
 
-def _branches(asked: PaymentsAsked, owner: Owner) -> list[list[str]]:
+def _branches(query: PaymentQuery, owner: Owner) -> list[list[str]]:
     """The index scans a list of payments is made of, as conditions on sender and receiver."""
     if owner.user is None:
         return [[]]
     sent = [f"sender_id = {owner.user}"]
     received = [f"receiver_id = {owner.user}"]
-    if asked.direction == "SENT":
+    if query.direction == "SENT":
         return [sent]
-    if asked.direction == "RECEIVED":
+    if query.direction == "RECEIVED":
         return [received]
     return [sent, [*received, f"sender_id <> {owner.user}"]]  # a payment to oneself is in the first already
 
 
 def page_sql(
     values: Values,
-    asked: PaymentsAsked,
-    page: PageAsked,
+    query: PaymentQuery,
+    page: PageRequest,
     owner: Owner,
     *,
     zone: str,
@@ -143,12 +143,12 @@ def page_sql(
     columns: str = "*",
 ) -> str:
     """The SELECT of a page's rows of transactions (that many, or size + 1), ordered; for use in FROM."""
-    conditions = _span(values, asked, page, owner, zone) + _conditions(values, asked, owner, viewer)
+    conditions = _span(values, query, page, owner, zone) + _conditions(values, query, owner, viewer)
     direction = "ASC" if page.backwards else "DESC"
     limit = page.size + 1 if rows is None else rows
     tail = f" ORDER BY timestamp {direction}, transaction_id {direction} LIMIT {limit}"
     selects = []
-    for parties in _branches(asked, owner):
+    for parties in _branches(query, owner):
         where = " AND ".join([*parties, *conditions])
         selects.append(f"SELECT {columns} FROM transactions{' WHERE ' + where if where else ''}{tail}")
     if len(selects) == 1:
@@ -156,31 +156,31 @@ def page_sql(
     return " UNION ALL ".join(f"({s})" for s in selects) + tail
 
 
-def count_sql(values: Values, asked: PaymentsAsked, owner: Owner, *, zone: str, viewer: Viewer) -> str:
+def count_sql(values: Values, query: PaymentQuery, owner: Owner, *, zone: str, viewer: Viewer) -> str:
     """An expression: how many payments the whole list has."""
-    conditions = _span(values, asked, None, owner, zone) + _conditions(values, asked, owner, viewer)
+    conditions = _span(values, query, None, owner, zone) + _conditions(values, query, owner, viewer)
     counts = []
-    for parties in _branches(asked, owner):
+    for parties in _branches(query, owner):
         where = " AND ".join([*parties, *conditions])
         counts.append(f"(SELECT count(*) FROM transactions{' WHERE ' + where if where else ''})")
     return " + ".join(counts)
 
 
-def payments(asked: PaymentsAsked, page: PageAsked, *, user_id: UUID | None, zone: str, viewer: Viewer) -> Statement:
+def payments(query: PaymentQuery, page: PageRequest, *, user_id: UUID | None, zone: str, viewer: Viewer) -> Statement:
     """A page of everybody's payments or of one user's, as values."""
     values = Values()
     owner = Owner(values.add(user_id, "uuid")) if user_id is not None else Owner()
-    rows = page_sql(values, asked, page, owner, zone=zone, viewer=viewer)
+    rows = page_sql(values, query, page, owner, zone=zone, viewer=viewer)
     direction = "ASC" if page.backwards else "DESC"
     order = f" ORDER BY t.timestamp {direction}, t.transaction_id {direction}"
     return Statement(f"SELECT {VALUES_SQL} FROM ({rows}) t{BATCH_JOIN}{order}", values.items)
 
 
-def payments_count(asked: PaymentsAsked, *, user_id: UUID | None, zone: str, viewer: Viewer) -> Statement:
+def payments_count(query: PaymentQuery, *, user_id: UUID | None, zone: str, viewer: Viewer) -> Statement:
     """How many payments there are in the whole list: one row, one column."""
     values = Values()
     owner = Owner(values.add(user_id, "uuid")) if user_id is not None else Owner()
-    return Statement(f"SELECT {count_sql(values, asked, owner, zone=zone, viewer=viewer)}", values.items)
+    return Statement(f"SELECT {count_sql(values, query, owner, zone=zone, viewer=viewer)}", values.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +210,12 @@ def _keys(values: Values, keys: Sequence[Drill], zone: str) -> tuple[str, Owner]
 
 
 def payments_of_many(
-    keys: Sequence[Drill], asked: PaymentsAsked, page: PageAsked, *, zone: str, viewer: Viewer
+    keys: Sequence[Drill], query: PaymentQuery, page: PageRequest, *, zone: str, viewer: Viewer
 ) -> Statement:
     """The same page for each owner, in one statement. Column `n` says whose a row is: its place in `keys`, from 1."""
     values = Values()
     source, owner = _keys(values, keys, zone)
-    rows = page_sql(values, asked, page, owner, zone=zone, viewer=viewer)
+    rows = page_sql(values, query, page, owner, zone=zone, viewer=viewer)
     direction = "ASC" if page.backwards else "DESC"
     return Statement(
         f"SELECT o.n, {VALUES_SQL} FROM {source} CROSS JOIN LATERAL ({rows}) t{BATCH_JOIN}"
@@ -224,16 +224,16 @@ def payments_of_many(
     )
 
 
-def payments_count_of_many(keys: Sequence[Drill], asked: PaymentsAsked, *, zone: str, viewer: Viewer) -> Statement:
+def payments_count_of_many(keys: Sequence[Drill], query: PaymentQuery, *, zone: str, viewer: Viewer) -> Statement:
     """The length of each owner's whole list: columns `n` and `count`."""
     values = Values()
-    return Statement(count_of_many_sql(values, keys, asked, zone=zone, viewer=viewer), values.items)
+    return Statement(count_of_many_sql(values, keys, query, zone=zone, viewer=viewer), values.items)
 
 
-def count_of_many_sql(values: Values, keys: Sequence[Drill], asked: PaymentsAsked, *, zone: str, viewer: Viewer) -> str:
+def count_of_many_sql(values: Values, keys: Sequence[Drill], query: PaymentQuery, *, zone: str, viewer: Viewer) -> str:
     """The SELECT of the same."""
     source, owner = _keys(values, keys, zone)
-    counted = count_sql(values, asked, owner, zone=zone, viewer=viewer)
+    counted = count_sql(values, query, owner, zone=zone, viewer=viewer)
     return f"SELECT o.n, {counted} AS count FROM {source}"
 
 

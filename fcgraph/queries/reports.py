@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fcgraph.queries.pages import Order, PageAsked
+from fcgraph.queries.pages import Order, PageRequest
 from fcgraph.queries.report_changes import Basis, changes_since_sql
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
@@ -31,7 +31,7 @@ def _where(conditions: list[str]) -> str:
     return " WHERE " + " AND ".join(conditions) if conditions else ""
 
 
-def report_files(period: str | None, latest_only: bool, page: PageAsked, *, viewer: Viewer) -> Statement:
+def report_files(period: str | None, latest_only: bool, page: PageRequest, *, viewer: Viewer) -> Statement:
     """A page of report files, newest period and version first."""
     values = Values()
     where = _conditions(values, period, latest_only, viewer)

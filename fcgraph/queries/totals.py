@@ -93,7 +93,7 @@ def daily_totals_sql(
 
 
 @dataclass(frozen=True, slots=True)
-class TotalsAsked:
+class TotalsQuery:
     """Which daily totals: both days inclusive; statuses as stored; `user_ids` None means every user."""
 
     start: date
@@ -115,7 +115,7 @@ class TotalsAsked:
 
 def totals_sql(
     values: Values,
-    asked: TotalsAsked,
+    query: TotalsQuery,
     *,
     zone: str,
     viewer: Viewer,
@@ -126,18 +126,18 @@ def totals_sql(
     parties = []
     if owner is not None:
         parties.append(f"{{0}} = {owner}")
-    if asked.user_ids is not None:
-        parties.append(f"{{0}} = ANY({values.add(list(asked.user_ids), 'uuid[]')})")
+    if query.user_ids is not None:
+        parties.append(f"{{0}} = ANY({values.add(list(query.user_ids), 'uuid[]')})")
     if viewer.user_id is not None:
         parties.append(f"{{0}} = {values.add(viewer.user_id, 'uuid')}")
     return daily_totals_sql(
-        bounds=of_range(values, asked.start, asked.end, zone),
+        bounds=of_range(values, query.start, query.end, zone),
         zone="" if summed else values.add(zone, "text"),  # sums have no day
-        status=_one_of(values, asked.statuses),
+        status=_one_of(values, query.statuses),
         party=" AND ".join(parties) or None,
         of_one=owner,
         summed=summed,
-        currency=values.add(asked.currency, "text") if asked.currency is not None else None,
+        currency=values.add(query.currency, "text") if query.currency is not None else None,
     )
 
 
@@ -147,14 +147,14 @@ def _one_of(values: Values, statuses: tuple[str, ...]) -> str:
     return f"= ANY({values.add(list(statuses), 'text[]')})"
 
 
-def daily_totals(asked: TotalsAsked, *, zone: str, viewer: Viewer, rows_max: int) -> Statement:
+def daily_totals(query: TotalsQuery, *, zone: str, viewer: Viewer, rows_max: int) -> Statement:
     """Daily totals and, from the same snapshot, the watermark: `watermark`, `rows`, and the values of each total.
 
     There is always a row; without totals its other columns are NULL. The column `rows` says how many there are (or
     `rows_max + 1`); when they are too many they are not read (see `check_rows`).
     """
     values = Values()
-    totals = totals_sql(values, asked, zone=zone, viewer=viewer)
+    totals = totals_sql(values, query, zone=zone, viewer=viewer)
     return Statement(
         f"WITH d AS ({totals} LIMIT {rows_max + 1}), n AS (SELECT count(*) AS rows FROM d)"
         f" SELECT {WATERMARK} AS watermark, n.rows, {DAILY_TOTAL.select('d')}"

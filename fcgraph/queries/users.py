@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from fcgraph.queries.columns import USER
-from fcgraph.queries.pages import KEY_TEXT_MAX_CHARS, Order, PageAsked, beginning, write_cursor
+from fcgraph.queries.pages import KEY_TEXT_MAX_CHARS, Order, PageRequest, beginning, write_cursor
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
@@ -54,7 +54,7 @@ def _searched(values: Values, search: str | None, viewer: Viewer) -> list[str]:
     return where
 
 
-def page_sql(values: Values, search: str | None, page: PageAsked, *, viewer: Viewer, rows: int | None = None) -> str:
+def page_sql(values: Values, search: str | None, page: PageRequest, *, viewer: Viewer, rows: int | None = None) -> str:
     """The SELECT of a page's whole rows of users (that many, or size + 1), ordered; for use in FROM."""
     where = _searched(values, search, viewer)
     seek, tail = USERS_ORDER.seek(values, page, rows)
@@ -62,7 +62,7 @@ def page_sql(values: Values, search: str | None, page: PageAsked, *, viewer: Vie
     return f"SELECT {TAKEN} FROM users u{' WHERE ' + condition if condition else ''}{tail}"
 
 
-def users(search: str | None, page: PageAsked, *, viewer: Viewer) -> Statement:
+def users(search: str | None, page: PageRequest, *, viewer: Viewer) -> Statement:
     """A page of users by name, as values; `search` is any part of the name, in any case and script."""
     values = Values()
     rows = page_sql(values, search, page, viewer=viewer)

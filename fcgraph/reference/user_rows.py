@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-from fcgraph import csv_rows
-from fcgraph.csv_rows import Chunk, Row
 from fcgraph.errors import Refused
-from fcgraph.records import VALUE_SHOWN_MAX_CHARS, Problem, is_uuid
+from fcgraph.intake import csv_rows
+from fcgraph.intake.csv_rows import Chunk, Row
+from fcgraph.rules.records import VALUE_SHOWN_MAX_CHARS, Problem, is_uuid
 
 COLUMNS = ("user_id", "name")
 BOM = b"\xef\xbb\xbf"
@@ -116,7 +116,7 @@ class _Reader:
         else:
             for line, text in zip(chunk.lines, lines, strict=False):  # behind the last line end comes nothing
                 self._add_fields(found, line, text.split(","))
-        for row in chunk.odd:
+        for row in chunk.irregular:
             self._add(found, row)
         return found
 

@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from fcgraph import db
 from fcgraph.errors import Refused, Unavailable
 from fcgraph.intake.watermark import take_watermark
-from fcgraph.records import Problem
 from fcgraph.reference import user_rows
 from fcgraph.reference.user_rows import UserRow
+from fcgraph.rules.records import Problem
 from fcgraph.settings import Settings
 
 SOURCE_PATH = ("source",)

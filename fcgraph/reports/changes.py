@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from fcgraph.errors import BadInput
-from fcgraph.files import Files
 from fcgraph.queries import Values
 from fcgraph.queries.report_changes import Basis, changes_since_sql
 from fcgraph.reports.lines import LineTotals, parse_line, raw_lines
 from fcgraph.reports.period import parse_period
+from fcgraph.storage.files import Files
 
 
 class ReportBasis(Protocol):

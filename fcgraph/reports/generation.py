@@ -15,14 +15,15 @@ from typing import Any, BinaryIO
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from fcgraph import db, failpoints, log
+from fcgraph import db, failpoints
 from fcgraph.errors import Refused
-from fcgraph.files import Draft, Files
 from fcgraph.models import Report
+from fcgraph.observability import log
 from fcgraph.queries import Values, daily_totals_sql
 from fcgraph.queries.days import day_sql, of_range
 from fcgraph.reports.lines import LineWriter
 from fcgraph.reports.period import Period, parse_period, period_at
+from fcgraph.storage.files import Draft, Files
 
 STATUSES = ["completed"]
 LOCK_SPACE = 0x66637270  # the first of the two numbers of a period's advisory lock

@@ -11,7 +11,7 @@ def user(n: int) -> str:
 
 
 ZOE = user(0xFF)
-ODD_NAME = 'Zoë "Z" \\ O\'Neil\t\u0001\u2028ß'
+UNUSUAL_NAME = 'Zoë "Z" \\ O\'Neil\t\u0001\u2028ß'
 ALICE, BOB, CHARLIE = user(1), user(2), user(3)
 
 

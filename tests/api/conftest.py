@@ -11,7 +11,7 @@ import pytest
 from fcgraph.embedded import postgres
 from fcgraph.settings import Settings
 from tests import services
-from tests.api.asking import Api, serving
+from tests.api.client import Api, serving
 from tests.api.demo import make_demo
 
 NOBODY = "redis://127.0.0.1:1/0"  # no Redis listens there

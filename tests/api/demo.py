@@ -10,7 +10,7 @@ from fcgraph import db
 from fcgraph.intake import Writer
 from fcgraph.settings import Settings
 from seeds import load
-from tests.api.cases import EDGE_PAYMENTS, ODD_NAME, ZOE
+from tests.api.cases import EDGE_PAYMENTS, UNUSUAL_NAME, ZOE
 
 
 def make_demo(settings: Settings) -> None:
@@ -21,7 +21,8 @@ def make_demo(settings: Settings) -> None:
             sa.text("INSERT INTO currency (code, name, minor_units) VALUES ('JPY', 'Yen', 0), ('KWD', 'Dinar', 3)")
         )
         connection.execute(
-            sa.text("INSERT INTO users (user_id, name) VALUES (:id, :name)"), {"id": uuid.UUID(ZOE), "name": ODD_NAME}
+            sa.text("INSERT INTO users (user_id, name) VALUES (:id, :name)"),
+            {"id": uuid.UUID(ZOE), "name": UNUSUAL_NAME},
         )
     load.load_demo(engine, settings)
     writer = Writer(engine, settings)

@@ -29,18 +29,18 @@ ACCEPTS = (
 TOKEN = re.compile(r'"[^"]*"|[A-Za-z_0-9.\-]+|\S')
 TRACES = ("Traceback", "request_failed", "resolver_failed", "Exception in ASGI")
 # JSON texts in the place of a value. Some are no JSON at all.
-ODD_VALUES = (
+UNUSUAL_VALUES = (
     "null", "true", "0", "-1", "1.5", "1e400", "-1e400", "1e-400", "9" * 400, "123456789012345678901234567890",
     '""', '"\\u0000"', '"\\ud800"', '"\\udc00\\ud800"', '"' + "x" * 5000 + '"', '"1e400"', '"NaN"', '"٣"', "NaN",
     "[]", "{}", "[[]]", "[null]", "[" * 70 + "]" * 70, "[" * 1000 + "]" * 1000, '{"a":' * 1000 + "1" + "}" * 1000,
     "[" + ",".join(["1"] * 101) + "]", '{"a": 1, "a": 2}', '{"__proto__": {}}', "\x00", "'", "undefined",
 )  # fmt: skip
-ODD_BYTES = (
+UNUSUAL_BYTES = (
     b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\x00", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\\u0000",
     b"\\ud800", b"null", b"$", b"...", b"@", b"#", b'"""', b"1e400", b"[" * 60, b"{" * 60, b"\r\n--x--\r\n",
     b"\xef\xbb\xbf",
 )  # fmt: skip
-ODD_TOKENS = (
+UNUSUAL_TOKENS = (
     "{", "}", "(", ")", "[", "]", "$", "!", "@", ":", "=", "|", "&", "...", "on", "query", "mutation", "fragment",
     "null", "true", "__typename", "__schema", "nodes", "edges", "sender", "payments", "first", "after", "1e400",
     "9" * 5000, '"x"', '"""', "#", "\\", "\x00", "ä", "@include(if: true)", "... on Payment", "extend", "type", "-",
@@ -91,13 +91,13 @@ def queries(schema: GraphQLSchema, seeds: Iterable[int]) -> Iterator[Throw]:
         parameters = {"query": text, "variables": json.dumps(operation.variables), "extensions": "{}"}
         how = rnd.random()
         if how < 0.3:
-            parameters[rnd.choice(("variables", "extensions", "operationName"))] = rnd.choice(ODD_VALUES)
+            parameters[rnd.choice(("variables", "extensions", "operationName"))] = rnd.choice(UNUSUAL_VALUES)
         elif how < 0.4:
             del parameters[rnd.choice(list(parameters))]
         query_string = urlencode(parameters, errors="surrogatepass")
         if how > 0.8:
-            odd = _with_odd_bytes(rnd, query_string.encode())
-            query_string = quote_from_bytes(odd, safe="=&%+;")
+            irregular = _with_unusual_bytes(rnd, query_string.encode())
+            query_string = quote_from_bytes(irregular, safe="=&%+;")
         yield Throw(seed, b"", {"Accept": rnd.choice(ACCEPTS)}, query_string)
 
 
@@ -111,9 +111,9 @@ def _in_disorder(rnd: random.Random, text: str) -> str:
         at = rnd.randrange(len(tokens))
         how = rnd.random()
         if how < 0.3:
-            tokens[at] = rnd.choice(ODD_TOKENS)
+            tokens[at] = rnd.choice(UNUSUAL_TOKENS)
         elif how < 0.6:
-            tokens.insert(at, rnd.choice(ODD_TOKENS))
+            tokens.insert(at, rnd.choice(UNUSUAL_TOKENS))
         elif how < 0.8:
             tokens[at : at + rnd.randint(1, 5)] = []
         else:
@@ -161,10 +161,10 @@ def bodies(schema: GraphQLSchema, seeds: Iterable[int]) -> Iterator[Throw]:
 
 
 def _broken_bytes(rnd: random.Random, request: dict[str, Any]) -> tuple[str, bytes]:
-    return JSON, _with_odd_bytes(rnd, json.dumps(request).encode())
+    return JSON, _with_unusual_bytes(rnd, json.dumps(request).encode())
 
 
-def _with_odd_bytes(rnd: random.Random, text: bytes) -> bytes:
+def _with_unusual_bytes(rnd: random.Random, text: bytes) -> bytes:
     body = bytearray(text)
     for _ in range(rnd.randint(1, 4)):
         at = rnd.randrange(len(body) + 1)
@@ -176,7 +176,7 @@ def _with_odd_bytes(rnd: random.Random, text: bytes) -> bytes:
         elif how < 0.6:
             del body[at:]
         else:
-            body[at:at] = rnd.choice(ODD_BYTES)
+            body[at:at] = rnd.choice(UNUSUAL_BYTES)
     return bytes(body)
 
 
@@ -194,9 +194,9 @@ def _broken_json(rnd: random.Random, request: dict[str, Any]) -> tuple[str, byte
     inside = [p for p in places if p[0] is not request]
     holder, key = rnd.choice(inside if inside and rnd.random() < 0.7 else places)
     holder[key] = "PLACE"
-    text = json.dumps(request).replace('"PLACE"', rnd.choice(ODD_VALUES), 1)
+    text = json.dumps(request).replace('"PLACE"', rnd.choice(UNUSUAL_VALUES), 1)
     if rnd.random() < 0.1:
-        text = f"{text[:-1]}, {json.dumps(rnd.choice(list(request)))}: {rnd.choice(ODD_VALUES)}}}"
+        text = f"{text[:-1]}, {json.dumps(rnd.choice(list(request)))}: {rnd.choice(UNUSUAL_VALUES)}}}"
     return JSON, text.encode("utf-8", "surrogatepass")
 
 
@@ -216,7 +216,7 @@ def _broken_parts(rnd: random.Random, request: dict[str, Any]) -> tuple[str, byt
         parts.append(rnd.choice(parts))
     written = [f'--x\r\nContent-Disposition: form-data; name="{n}"{f}\r\n\r\n{v}\r\n' for n, f, v in parts]
     body = ("".join(written) + "--x--\r\n").encode()
-    return MULTIPART, _with_odd_bytes(rnd, body) if rnd.random() < 0.7 else body
+    return MULTIPART, _with_unusual_bytes(rnd, body) if rnd.random() < 0.7 else body
 
 
 def throw_all(url: str, throws: Iterable[Throw], log: Path, note: Callable[[], object] = lambda: None) -> Findings:
@@ -239,8 +239,8 @@ def throw_all(url: str, throws: Iterable[Throw], log: Path, note: Callable[[], o
             if refused and seconds > found.slowest_refusal_seconds:
                 found.slowest_refusal_seconds, found.slowest = seconds, throw
             trace = next((line for line in lines if any(t in line for t in TRACES)), None)
-            told = response.status_code == 503 and "UNAVAILABLE" in response.text
-            if (response.status_code >= 500 and not told) or "INTERNAL" in response.text or trace or broken:
+            unavailable = response.status_code == 503 and "UNAVAILABLE" in response.text
+            if (response.status_code >= 500 and not unavailable) or "INTERNAL" in response.text or trace or broken:
                 found.faults.append((throw, trace or broken or response.text))
     return found
 

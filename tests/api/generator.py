@@ -23,7 +23,7 @@ from graphql import (
 )
 
 from fcgraph.queries.pages import write_cursor
-from tests.api.cases import ALICE, BOB, ODD_NAME, ZOE, user
+from tests.api.cases import ALICE, BOB, UNUSUAL_NAME, ZOE, user
 
 DEPTH_MAX = 5
 FIELDS_MAX = 40
@@ -43,12 +43,13 @@ CURSORS: dict[str, tuple[str, ...]] = {
         )
     ),
     "UserConnection": tuple(
-        write_cursor("users", name, UUID(n)) for name, n in (("Bob", BOB), ("", ZOE), (ODD_NAME, ZOE), ("~", ALICE))
+        write_cursor("users", name, UUID(n)) for name, n in (("Bob", BOB), ("", ZOE), (UNUSUAL_NAME, ZOE), ("~", ALICE))
     ),
 }
 VALUES: dict[str, tuple[object, ...]] = {
     "UUID": (ALICE, BOB, ZOE, ZOE.upper(), user(5), user(999), f"ed6e0000-0000-0000-0000-{5:012}"),
     "Date": ("2024-02-29", "2024-03-01", "2024-03-02", "2024-04-01", "2025-05-10", "2025-06-01"),
+    "DateTime": ("2024-03-01T00:00:00Z", "2025-05-10T12:00:00.5+02:00"),
     "Decimal": ("0", "5", "100.00", "10000.01", 7),
     "String": ("USD", "EUR", "a", "Z", "%", ""),
     "Boolean": (True, False),

@@ -17,7 +17,7 @@ from graphql import (
     print_type,
 )
 
-from fcgraph.api.schema import sdl
+from fcgraph.api.graphql.schema import sdl
 
 COMMITTED = Path(__file__).parents[2] / "fcgraph" / "api" / "schema.graphql"
 # What was agreed with the clients: the truth, to which additions come as new types or with `extend`.
@@ -62,12 +62,12 @@ def _fields(name: str, wanted: Any, have: Any) -> list[str]:
             continue
         if isinstance(wanted, GraphQLInputObjectType) and _default(definition) != _default(ours):
             found.append(f"{name}.{field} = {_default(definition)}, not {_default(ours)}")
-        for argument, asked in getattr(definition, "args", {}).items():
-            given = ours.args.get(argument)
-            if given is None or str(given.type) != str(asked.type):
-                found.append(f"{name}.{field}({argument}: {asked.type})")
-            elif _default(asked) != _default(given):
-                found.append(f"{name}.{field}({argument}) = {_default(asked)}, not {_default(given)}")
+        for argument, wanted in getattr(definition, "args", {}).items():
+            actual = ours.args.get(argument)
+            if actual is None or str(actual.type) != str(wanted.type):
+                found.append(f"{name}.{field}({argument}: {wanted.type})")
+            elif _default(wanted) != _default(actual):
+                found.append(f"{name}.{field}({argument}) = {_default(wanted)}, not {_default(actual)}")
         required = [a for a, d in getattr(ours, "args", {}).items() if str(d.type).endswith("!")]
         found += [f"{name}.{field}({a}) is asked for" for a in required if a not in definition.args]
     if isinstance(have, GraphQLInputObjectType):
@@ -150,7 +150,7 @@ def test_everything_is_described() -> None:
             if not definition.description:
                 undescribed.append(f"{name}.{member}")
             arguments = getattr(definition, "args", {})
-            undescribed += [f"{name}.{member}({a})" for a, given in arguments.items() if not given.description]
+            undescribed += [f"{name}.{member}({a})" for a, actual in arguments.items() if not actual.description]
     assert undescribed == []
 
 

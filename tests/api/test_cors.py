@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from fcgraph.settings import Settings
-from tests.api.asking import Api, serving
 from tests.api.cases import ZOE
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 
 LISTED, OTHER = "https://app.example.com", "https://evil.example.com"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests import services
-from tests.api.asking import Api
+from tests.api.client import Api
 
 SAVE = """
 mutation ($code: String!, $name: String!, $symbol: String, $minorUnits: Int!, $suspiciousAbove: Decimal!) {

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from fcgraph.api.context import Context
 from fcgraph.queries import Statement, Viewer
-from tests.api.asking import Api, serving
 from tests.api.cases import CHARLIE, ZOE, user
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.api.test_subscription import connected
 
@@ -27,7 +27,7 @@ def break_reader(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
     async def broken(self: Any, statement: Statement) -> Any:
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr(type(api.app.state.doors.reader), "fetch", broken)
+    monkeypatch.setattr(type(api.app.state.resources.reader), "fetch", broken)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_a_bug_behind_a_query_over_a_socket(demo: Api, monkeypatch: pytest.Monke
     break_reader(monkeypatch, demo)
     with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines, connected(demo) as socket:
         socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": query}})
-        told = socket.receive_json()
-        assert SECRET not in str(told)
-        (error,) = told["payload"]["errors"]
+        answer = socket.receive_json()
+        assert SECRET not in str(answer)
+        (error,) = answer["payload"]["errors"]
         assert error["extensions"]["code"] == "INTERNAL"
         assert socket.receive_json() == {"id": "1", "type": "complete"}
     logged = [line["request_id"] for line in lines if line["log_level"] == "error"]
@@ -145,8 +145,8 @@ def test_a_viewer_sees_his_own_and_nothing_else(demo: Api) -> None:
 
     async def ask(query: str, viewer: Viewer) -> Any:
         admitted = endpoint._documents.admit(query, None, {})
-        fast = await endpoint.fast_path.answer(admitted, Context(endpoint._doors, "f", viewer), endpoint._remaining)
-        result = await endpoint._schema.execute(query, context_value=Context(endpoint._doors, "s", viewer))
+        fast = await endpoint.fast_path.answer(admitted, Context(endpoint._resources, "f", viewer), endpoint._remaining)
+        result = await endpoint._schema.execute(query, context_value=Context(endpoint._resources, "s", viewer))
         assert result.errors is None
         if fast is not None:
             assert orjson.loads(b"".join(fast))["data"] == result.data

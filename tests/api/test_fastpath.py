@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from fcgraph.api.bodies import Request
 from fcgraph.api.context import Context
 from fcgraph.api.fastpath import Plan
 from fcgraph.api.fastpath.plans import Root
-from fcgraph.api.media import JSON
+from fcgraph.api.http.bodies import Request
+from fcgraph.api.http.media import JSON
 from fcgraph.queries import OPERATOR
-from tests.api.asking import Api, serving
 from tests.api.cases import ALICE, ZOE, user
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.api.generator import CURSORS, Operation, OperationMaker
 
@@ -37,11 +37,11 @@ class BothPaths:
 
     async def _both(self, operation: Operation) -> tuple[bytes | None, bytes]:
         endpoint = self._endpoint
-        documents, doors = endpoint._documents, endpoint._doors
+        documents, resources = endpoint._documents, endpoint._resources
         request = Request(operation.text, operation.variables, None)
         admitted = documents.admit(request.query, None, request.variables)
-        fast = await endpoint.fast_path.answer(admitted, Context(doors, "fast", OPERATOR), endpoint._remaining)
-        _, slow = await endpoint._by_strawberry(request, JSON, Context(doors, "slow", OPERATOR))
+        fast = await endpoint.fast_path.answer(admitted, Context(resources, "fast", OPERATOR), endpoint._remaining)
+        _, slow = await endpoint._by_strawberry(request, JSON, Context(resources, "slow", OPERATOR))
         return b"".join(fast) if fast is not None else None, b"".join(slow)
 
 
@@ -166,8 +166,8 @@ def test_other_ids_find_the_same_statement(demo: Api) -> None:
     text = "query($id: UUID!, $first: Int) { user(userId: $id) { userId payments(first: $first) { totalCount } } }"
     both = BothPaths(demo)
     for first in (1, 2):
-        for asked in (ALICE, ZOE, user(999), ALICE.upper()):
-            fast, slow = both.answers(Operation(text, {"id": asked, "first": first}))
+        for query in (ALICE, ZOE, user(999), ALICE.upper()):
+            fast, slow = both.answers(Operation(text, {"id": query, "first": first}))
             assert fast == slow
     prepared = demo.app.endpoint._documents.prepare(text)
     ((_, root),) = next(plan.parts for plan in prepared.plans.values() if isinstance(plan, Plan))

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 from graphql import GraphQLSchema, build_schema
 
-from fcgraph.api.schema import sdl
+from fcgraph.api.graphql.schema import sdl
 from fcgraph.embedded import postgres
 from tests import services
 from tests.api import fuzz

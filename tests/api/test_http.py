@@ -11,11 +11,11 @@ import httpx2
 import psycopg2
 import pytest
 
-from fcgraph.api.media import GRAPHQL, JSON
-from fcgraph.api.methods import METHODS
+from fcgraph.api.http.media import GRAPHQL, JSON
+from fcgraph.api.http.methods import METHODS
 from fcgraph.settings import Settings
-from tests.api.asking import Api, serving
 from tests.api.cases import ZOE
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.api.process import server
 from tests.api.test_imports import HEADER, accepted, line, run

@@ -10,13 +10,13 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from fcgraph import csv_imports, db, queue
-from fcgraph.api.types.enums import FINAL_STATES
-from fcgraph.files import Files
+from fcgraph import db, imports, queue
+from fcgraph.api.graphql.types.enums import FINAL_STATES
 from fcgraph.settings import Settings
+from fcgraph.storage.files import Files
 from seeds.load import SAMPLE_CSV
-from tests.api.asking import Api, serving
 from tests.api.cases import user
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 
 IMPORT = """
@@ -49,7 +49,7 @@ def line(n: int, amount: str = "250.00", sender: str = user(1), status: str = "c
 
 def run(settings: Settings, api: Api, import_id: str) -> Any:
     """What a worker does with the import; then the import as it is."""
-    csv_imports.run(api.app.state.doors.engine, Files(settings.uploads_dir), UUID(import_id), settings)
+    imports.run(api.app.state.resources.engine, Files(settings.uploads_dir), UUID(import_id), settings)
     return api.ask(JOB, id=import_id)["importJob"]
 
 
@@ -136,7 +136,7 @@ def test_an_uploaded_file(api: Api, api_settings: Settings) -> None:
     assert run(api_settings, api, payload["job"]["importId"])["counts"]["inserted"] == 5000
 
 
-def test_the_same_bytes_again_are_told(api: Api) -> None:
+def test_the_same_bytes_again_are_reported(api: Api) -> None:
     first = accepted(api, source={"text": HEADER + line(1)})
     again = api.ask(IMPORT, input={"source": {"text": HEADER + line(1)}})["importCsv"]
     assert (again["alreadyImported"], again["job"]["importId"]) == (True, first)
@@ -189,11 +189,11 @@ def test_what_cannot_be_imported_is_a_user_error(api: Api, input: dict[str, Any]
 )
 def test_exactly_one_source(api: Api, source: str) -> None:
     body = api.post(f"mutation {{ importCsv(input: {{source: {source}}}) {{ userErrors {{ code }} }} }}").json()
-    told = [e["extensions"]["code"] for e in body.get("errors", ())] or [
+    codes = [e["extensions"]["code"] for e in body.get("errors", ())] or [
         e["code"] for e in body["data"]["importCsv"]["userErrors"]
     ]
-    assert set(told) <= {"BAD_USER_INPUT", "INVALID_INPUT"}
-    assert told
+    assert set(codes) <= {"BAD_USER_INPUT", "INVALID_INPUT"}
+    assert codes
 
 
 def test_redis_away_when_accepted(database_url: str, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_redis_away_when_accepted(database_url: str, tmp_path: Path) -> None:
     with serving(settings) as api:
         import_id = accepted(api, source={"text": HEADER + line(1)})
         assert api.ask(JOB, id=import_id)["importJob"]["state"] == "QUEUED"
-        assert [str(i) for i in csv_imports.due(api.app.state.doors.engine, 60)] == [import_id]
+        assert [str(i) for i in imports.due(api.app.state.resources.engine, 60)] == [import_id]
 
 
 def test_cancel(api: Api, api_settings: Settings) -> None:
@@ -220,7 +220,7 @@ def test_replay_once_the_user_exists(api: Api, api_settings: Settings) -> None:
     run(api_settings, api, accepted(api, source={"text": HEADER + line(1, sender=user(500)) + line(2, "x")}))
     records = api.ask("{ intakeRecords { nodes { recordId problems { code } } } }")["intakeRecords"]["nodes"]
     ids = [r["recordId"] for r in records]
-    with db.write(api.app.state.doors.engine) as connection:
+    with db.write(api.app.state.resources.engine) as connection:
         connection.execute(sa.text("INSERT INTO users (user_id, name) VALUES (:id, 'New')"), {"id": user(500)})
     replay = """mutation($ids: [UUID!]!) {
       replayIntakeRecords(recordIds: $ids) { replayed stillRejected userErrors { code path } } }"""
@@ -278,7 +278,7 @@ def test_lists_of_imports_and_records_in_pages(api: Api, api_settings: Settings)
 
 
 def test_states_that_end_an_import_are_the_databases(api: Api) -> None:
-    with db.read(api.app.state.doors.engine) as connection:
+    with db.read(api.app.state.resources.engine) as connection:
         check = connection.scalar(
             sa.text("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_imports_finished'")
         )

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query
 
-from tests.api.asking import Api, serving
 from tests.api.cases import ZOE
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 
 REFUSED_SECONDS_MAX = 0.1
@@ -107,7 +107,7 @@ def test_so_many_and_not_one_more(demo: Api, border: Border) -> None:
     assert border.setting in error["message"]
     assert error["extensions"]["code"] == ("RANGE_TOO_LARGE" if "RANGE" in border.setting else "QUERY_TOO_COMPLEX")
     # The settings are where the number comes from.
-    assert getattr(demo.app.state.doors.settings, border.setting.lower()) == border.most
+    assert getattr(demo.app.state.resources.settings, border.setting.lower()) == border.most
 
 
 def test_page_sizes_in_variables_and_defaults_count(demo: Api) -> None:
@@ -117,14 +117,12 @@ def test_page_sizes_in_variables_and_defaults_count(demo: Api) -> None:
     assert demo.ask(query, a=100)
     assert "QUERY_NODES_MAX" in demo.refused(query, a=100, b=100)["message"]
     assert demo.ask(query, a=100, b=1)
-    nothing_given = (
-        "{ users { nodes { payments(first: 100) { nodes { sender { payments { nodes { amount } } } } } } } }"
-    )
-    assert "QUERY_NODES_MAX" in demo.refused(nothing_given)["message"]
+    no_arguments = "{ users { nodes { payments(first: 100) { nodes { sender { payments { nodes { amount } } } } } } } }"
+    assert "QUERY_NODES_MAX" in demo.refused(no_arguments)["message"]
 
 
 def test_a_body_of_so_many_bytes(demo: Api) -> None:
-    most = demo.app.state.doors.settings.body_max_bytes
+    most = demo.app.state.resources.settings.body_max_bytes
     body = b'{"query": "{ __typename }"'
     for size, status in ((most, 200), (most + 1, 413)):
         response = demo.client.post(
@@ -207,9 +205,9 @@ MISSPELT: list[tuple[str, dict[str, Any]]] = [
 def test_introspection_works_here_and_not_in_production(demo: Api, demo_url: str, tmp_path: Path) -> None:
     assert demo.ask(get_introspection_query(input_value_deprecation=True))["__schema"]["types"]
     with serving(settings_for(demo_url, tmp_path, fcgraph_env="production")) as api:
-        asked = api.post("{ __schema { queryType { name } } }").json()
-        assert asked["data"] is None
-        assert {e["extensions"]["code"] for e in asked["errors"]} == {"BAD_USER_INPUT"}
+        query = api.post("{ __schema { queryType { name } } }").json()
+        assert query["data"] is None
+        assert {e["extensions"]["code"] for e in query["errors"]} == {"BAD_USER_INPUT"}
         for query, variables in MISSPELT:
             assert "Did you mean" in demo.post(query, variables).text, query
             assert "Did you mean" not in api.post(query, variables).text, query
@@ -219,9 +217,9 @@ def test_introspection_works_here_and_not_in_production(demo: Api, demo_url: str
                 socket.receive_json()
                 payload = {"query": query, "variables": variables}
                 socket.send_json({"type": "subscribe", "id": "1", "payload": payload})
-                told = socket.receive_json()
-                assert told["type"] == "error"
-                assert "Did you mean" not in json.dumps(told)
+                answer = socket.receive_json()
+                assert answer["type"] == "error"
+                assert "Did you mean" not in json.dumps(answer)
 
 
 NO_MAP = b'--x\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{}\r\n--x--'
@@ -337,7 +335,7 @@ def test_one_file_of_so_many_bytes(database_url: str, tmp_path: Path) -> None:
         two = sent(api, {"0": ("f", b"x"), "1": ("g", b"x")})
         assert (two.status_code, "Too many files" in two.text) == (400, True)
         assert sent(api, {"0": ("f", b"x")}, more="y").status_code == 400
-        long = sent(api, {"0": ("f", b"x")}, operations=" " * (api.app.state.doors.settings.body_max_bytes + 1))
+        long = sent(api, {"0": ("f", b"x")}, operations=" " * (api.app.state.resources.settings.body_max_bytes + 1))
         assert (long.status_code, "BODY_MAX_BYTES" in long.text) == (413, True)
     assert not [f for f in (tmp_path / "uploads").rglob("*") if f.is_file()]
 

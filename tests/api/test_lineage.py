@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from fcgraph import db, intake
-from fcgraph.api.scalars import read_date_time
+from fcgraph.api.graphql.scalars import read_date_time
 from fcgraph.intake import Source, Writer
 from fcgraph.settings import Settings
-from tests.api.asking import Api
 from tests.api.cases import ALICE, BOB
+from tests.api.client import Api
 from tests.api.test_imports import HEADER, accepted, run
 
 PAYMENT = """query($id: UUID!) { payment(transactionId: $id) {
@@ -43,16 +43,16 @@ def transaction_id(n: int) -> str:
 
 @pytest.fixture
 def writer(api: Api, api_settings: Settings) -> Any:
-    made = Writer(api.app.state.doors.engine, api_settings)
+    made = Writer(api.app.state.resources.engine, api_settings)
     yield made
     made.close()
 
 
-def test_history_through_all_three_doors(api: Api, api_settings: Settings, writer: Writer) -> None:
+def test_history_through_all_three_channels(api: Api, api_settings: Settings, writer: Writer) -> None:
     """Made as a seed, its status goes on by a Kafka message; another comes by CSV."""
     writer.submit_rows([payment(1, status="pending")], correlation_id="seed")
     message = (3, 41, json.dumps(payment(1)).encode())
-    with db.write(api.app.state.doors.engine) as connection:
+    with db.write(api.app.state.resources.engine) as connection:
         topic = intake.topic_ref(connection, "cluster", "transactions", "id")
     writer.submit_messages([message], Source("KAFKA", topic_ref=topic), "kafka")
     writer.drain()
@@ -115,15 +115,15 @@ def test_what_arrives_further_on_is_on_its_page(api: Api, writer: Writer) -> Non
 
 
 @pytest.mark.parametrize("field", ["payments", "users", "importJobs", "intakeRecords", "reportFiles"])
-def test_a_total_is_counted_only_when_asked_for(demo: Api, monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+def test_a_total_is_counted_only_when_requested_for(demo: Api, monkeypatch: pytest.MonkeyPatch, field: str) -> None:
     statements: list[str] = []
-    fetch = type(demo.app.state.doors.reader).fetch
+    fetch = type(demo.app.state.resources.reader).fetch
 
     async def noted(self: Any, statement: Any) -> Any:
         statements.append(statement.sql)
         return await fetch(self, statement)
 
-    monkeypatch.setattr(type(demo.app.state.doors.reader), "fetch", noted)
+    monkeypatch.setattr(type(demo.app.state.resources.reader), "fetch", noted)
     demo.ask(f"{{ {field} {{ edges {{ cursor }} pageInfo {{ hasNextPage }} }} }}")
     assert statements
     assert not any("SELECT count(*) FROM" in sql for sql in statements)

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fcgraph.api.context import Context
-from fcgraph.api.endpoint import written
+from fcgraph.api.http.endpoint import written
 from fcgraph.queries import OPERATOR
-from tests.api.asking import Api, serving
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.waiting import until
 
@@ -41,13 +41,13 @@ def test_slow_statements_are_run_by_turns(demo_url: str, tmp_path: Path) -> None
         assert [f.result().status_code for f in waiting] == [200, 200]
 
 
-def test_what_was_slow_and_must_be_asked_again_waits_for_its_turn_again(demo_url: str, tmp_path: Path) -> None:
+def test_what_was_slow_and_must_be_requested_again_waits_for_its_turn_again(demo_url: str, tmp_path: Path) -> None:
     """Too many totals are found by a statement, and told of by Strawberry, which runs it once more."""
     too_many = '{ dailyTotals(start: "2025-05-01", end: "2025-05-31") { rows { day } } }'
     with serving(settings_for(demo_url, tmp_path, slow_statement_seconds=1e-9, totals_rows_max=1)) as api:
         endpoint = api.app.endpoint
         admitted = endpoint._documents.admit(too_many, None, {})
-        context = Context(endpoint._doors, "turn", OPERATOR)
+        context = Context(endpoint._resources, "turn", OPERATOR)
         assert isinstance(endpoint.fast_path.turn(admitted, context), nullcontext)
         assert api.code(too_many) == "RANGE_TOO_LARGE"
         assert endpoint.fast_path.turn(admitted, context) is endpoint.fast_path._slow
@@ -59,7 +59,7 @@ def test_what_strawberry_took_long_for_waits_for_its_turn(demo_url: str, tmp_pat
     with serving(settings_for(demo_url, tmp_path, slow_answer_seconds=1e-9)) as api:
         endpoint = api.app.endpoint
         admitted = endpoint._documents.admit(query, None, {})
-        context = Context(endpoint._doors, "turn", OPERATOR)
+        context = Context(endpoint._resources, "turn", OPERATOR)
         assert isinstance(endpoint.fast_path.turn(admitted, context), nullcontext)
         first = api.ask(query)
         assert endpoint.fast_path.turn(admitted, context) is endpoint.fast_path._slow
@@ -84,7 +84,7 @@ def test_a_slow_statement_is_read_in_pieces_and_gives_the_same_bytes(
 def test_rows_for_strawberry_are_fetched_a_few_at_once(
     demo: Api, demo_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fcgraph.api.app.LANE_ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("fcgraph.api.http.app.BACKGROUND_ROWS_AT_ONCE", 2)
     query = """{ currencies { code } users { nodes { name dailyTotals(start: "2025-05-01", end: "2025-05-31")
       { rows { day totalSent } } payments { totalCount nodes { transactionId history { revision } } } } } }"""
     with serving(settings_for(demo_url, tmp_path)) as api:
@@ -106,7 +106,7 @@ def test_json_in_parts_is_the_json_of_the_whole(value: object) -> None:
 def test_a_long_answer_goes_out_in_pieces_and_arrives_whole(demo: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     query = "{ payments(first: 100) { nodes { transactionId amount timestamp } } users { nodes { name } } }"
     whole = demo.post(query)
-    monkeypatch.setattr("fcgraph.api.endpoint.SEND_BYTES", 100)
+    monkeypatch.setattr("fcgraph.api.http.endpoint.SEND_BYTES", 100)
     pieces = demo.post(query)
     assert pieces.content == whole.content
     assert int(pieces.headers["content-length"]) == len(whole.content) > 1000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcgraph.api.media import (
+from fcgraph.api.http.media import (
     ANSWERED,
     GRAPHQL,
     JSON,
@@ -138,7 +138,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=12).map("".join))
-def test_no_value_is_too_odd(value: str) -> None:
+def test_no_value_is_too_irregular(value: str) -> None:
     raw = value.encode("utf-8")
     assert response_type(raw) in (JSON, GRAPHQL, None)
     assert prefers_html(raw, when_equal=True) in (True, False)

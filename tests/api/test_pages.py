@@ -7,7 +7,7 @@ from pathlib import Path
 
 from graphql import build_schema
 
-from tests.api.asking import Api, serving
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.api.test_contract import COMMITTED
 

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from fcgraph import db
 from fcgraph.queries import OPERATOR
 from fcgraph.queries.columns import IN_INDEX
-from fcgraph.queries.pages import asked
-from fcgraph.queries.payments import Owner, PaymentsAsked, page_sql
+from fcgraph.queries.pages import page_request
+from fcgraph.queries.payments import Owner, PaymentQuery, page_sql
 from fcgraph.queries.statement import Values
-from tests.api.asking import Api
 from tests.api.cases import BOB, EDGE_PAYMENTS, ZOE, user
+from tests.api.client import Api
 
 PAGE = """
 query($id: UUID!, $filter: PaymentFilter, $direction: Direction,
@@ -189,7 +189,7 @@ def test_a_payment_with_everything(demo: Api) -> None:
 
 
 def test_no_statement_per_row(demo: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = demo.app.state.doors.reader
+    reader = demo.app.state.resources.reader
     statements: list[str] = []
     fetch = type(reader).fetch
 
@@ -232,7 +232,7 @@ def test_no_statement_per_row(demo: Api, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"filter": {"currencies": ["USD"] * 101}}, "QUERY_TOO_COMPLEX"),
     ],
 )
-def test_mistakes_are_told(demo: Api, variables: dict[str, Any], code: str) -> None:
+def test_mistakes_are_reported(demo: Api, variables: dict[str, Any], code: str) -> None:
     assert demo.code(ALL, **variables) == code
 
 
@@ -247,10 +247,10 @@ def test_cursors_with_any_key_are_refused_or_answered(demo: Api) -> None:
 
 
 def test_a_page_of_a_users_payments_is_read_from_the_indexes_alone(demo_url: str) -> None:
-    page = asked(100, None, None, None, page_default=20, page_max=100)
+    page = page_request(100, None, None, None, page_default=20, page_max=100)
     values = Values()
     sql = page_sql(
-        values, PaymentsAsked(), page, Owner(f"'{user(1)}'::uuid"), zone="UTC", viewer=OPERATOR, columns=IN_INDEX
+        values, PaymentQuery(), page, Owner(f"'{user(1)}'::uuid"), zone="UTC", viewer=OPERATOR, columns=IN_INDEX
     )
     assert values.items == []
     with psycopg2.connect(demo_url) as connection, connection.cursor() as cursor:

@@ -13,12 +13,12 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from fcgraph import csv_imports, db
+from fcgraph import db, imports
 from fcgraph.api import playground
-from fcgraph.files import Files
 from fcgraph.settings import Settings
+from fcgraph.storage.files import Files
 from tests.api import browser
-from tests.api.asking import Api
+from tests.api.client import Api
 from tests.api.process import server
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +97,7 @@ def test_query_import_and_progress(chromium: str, address: str, api_settings: Se
         page.run(f"{VARIABLES_EDITOR}.setValue(JSON.stringify({{importId: '{job['importId']}'}}))")
         run_for(page, '"QUEUED"')
         engine = db.make_engine(api_settings.database_url, name="tests")
-        csv_imports.run(engine, Files(api_settings.uploads_dir), UUID(job["importId"]), api_settings)
+        imports.run(engine, Files(api_settings.uploads_dir), UUID(job["importId"]), api_settings)
         done = shown(page, "SUCCEEDED_WITH_REJECTS")["importProgress"]
         assert done["counts"] == {"read": 2, "inserted": 1, "rejected": 1}
         assert done["records"]["nodes"][0]["problems"][0]["code"] == "NEGATIVE_AMOUNT"

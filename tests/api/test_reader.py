@@ -14,7 +14,7 @@ import pytest
 from fcgraph.api.reader import Reader
 from fcgraph.errors import FcgraphError, Unavailable
 from fcgraph.queries import Statement
-from tests.api.asking import Api, serving
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.waiting import until
 

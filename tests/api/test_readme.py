@@ -17,9 +17,9 @@ from fcgraph.embedded import postgres
 from fcgraph.settings import Settings
 from seeds.load import SAMPLE_CSV, SAMPLE_MESSAGES
 from tests import services
-from tests.api.asking import Api
+from tests.api.client import Api
 from tests.api.process import server
-from tests.intake.doors import Doors
+from tests.intake.channels import Resources
 
 README = (services.ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in sorted((services.ROOT / "docs").glob("*.md"))}
@@ -41,9 +41,9 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_the_readmes_queries_give_the_readmes_answers(api: Api, api_settings: Settings, engine: Engine) -> None:
-    doors = Doors(engine, api_settings)
-    doors.send([(0, n, value) for n, value in enumerate(SAMPLE_MESSAGES.read_bytes().splitlines())])
-    doors.import_csv(SAMPLE_CSV.read_bytes())
+    resources = Resources(engine, api_settings)
+    resources.send([(0, n, value) for n, value in enumerate(SAMPLE_MESSAGES.read_bytes().splitlines())])
+    resources.import_csv(SAMPLE_CSV.read_bytes())
     assert len(QUERIES) == 4
     for query, answer in QUERIES:
         assert api.ask(query) == json.loads(answer)
@@ -99,8 +99,8 @@ def test_the_readmes_downloads_work_wherever_the_api_listens(
     lines = re.findall(r"curl [^`#\n]*[^`#\s]", ALL)
     assert lines
     assert all('"$API_URL/' in line for line in lines)
-    doors = Doors(engine, api_settings)
-    doors.import_csv(SAMPLE_CSV.read_bytes())
+    resources = Resources(engine, api_settings)
+    resources.import_csv(SAMPLE_CSV.read_bytes())
     environment = services.environment(api_settings)
     report = [sys.executable, "-m", "fcgraph", "report", "--period", "2025-05", "--json"]
     made = subprocess.run(report, cwd=services.ROOT, env=environment, capture_output=True, text=True, check=True)

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from fcgraph import db
 from fcgraph.intake import open_records
 from fcgraph.settings import Settings
-from tests.api.asking import Api, serving
 from tests.api.cases import user
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.api.generator import Operation
 from tests.api.test_fastpath import BothPaths
@@ -56,7 +56,7 @@ def rejects(api: Api, import_id: str) -> str:
 
 
 def add_user(api: Api, n: int) -> None:
-    with db.write(api.app.state.doors.engine) as connection:
+    with db.write(api.app.state.resources.engine) as connection:
         connection.execute(sa.text("INSERT INTO users (user_id, name) VALUES (:id, 'New')"), {"id": user(n)})
 
 
@@ -148,7 +148,7 @@ def test_more_than_one_call_has_time_for_is_said_and_the_next_call_goes_on(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open_records, "BATCH_RECORDS", 1)
-    monkeypatch.setattr("fcgraph.api.record_ends.TIME_SHARE", 0)
+    monkeypatch.setattr("fcgraph.api.graphql.record_ends.TIME_SHARE", 0)
     settings = settings_for(database_url, tmp_path)
     with serving(settings) as api:
         imported(api, settings, HEADER + line(1, "x") + line(2, "x"))
@@ -224,7 +224,7 @@ def test_a_decision_is_read_back_with_its_note_its_person_and_the_old_values(api
 def test_amounts_of_differences_and_of_previous_are_at_the_currencys_scale(
     api: Api, api_settings: Settings, stored: str, incoming: str, shown: list[tuple[str, str, str]]
 ) -> None:
-    with db.write(api.app.state.doors.engine) as connection:
+    with db.write(api.app.state.resources.engine) as connection:
         connection.execute(
             sa.text("INSERT INTO currency (code, name, minor_units) VALUES ('JPY','Yen',0),('BHD','D',3)")
         )

@@ -12,8 +12,8 @@ import pytest
 from fcgraph.embedded import ports, postgres
 from fcgraph.settings import Settings
 from tests import services
-from tests.api.asking import Api, serving
 from tests.api.cases import ALICE, BOB, ZOE, user
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.api.test_imports import HEADER, accepted, line, run
 from tests.waiting import until
@@ -59,8 +59,8 @@ def test_a_server_before_18_is_not_ready_and_said_so(tmp_path: Path) -> None:
 
 
 def test_payments_of_a_user(demo: Api) -> None:
-    asked = {"start": "2024-03-01", "end": "2024-03-01"}
-    body = demo.client.get(f"/users/{ZOE}/payments", params=asked).json()
+    query = {"start": "2024-03-01", "end": "2024-03-01"}
+    body = demo.client.get(f"/users/{ZOE}/payments", params=query).json()
     assert (body["user_id"], body["start"], body["end"], body["next"]) == (ZOE, "2024-03-01", "2024-03-01", None)
     assert len(body["payments"]) == 9
     assert body["payments"][-1] == {
@@ -73,8 +73,8 @@ def test_payments_of_a_user(demo: Api) -> None:
         "status": "completed",
         "is_suspicious": False,
     }
-    first = demo.client.get(f"/users/{ZOE}/payments", params={**asked, "first": 4}).json()
-    rest = demo.client.get(f"/users/{ZOE}/payments", params={**asked, "after": first["next"]}).json()
+    first = demo.client.get(f"/users/{ZOE}/payments", params={**query, "first": 4}).json()
+    rest = demo.client.get(f"/users/{ZOE}/payments", params={**query, "after": first["next"]}).json()
     assert first["payments"] + rest["payments"] == body["payments"]
 
 
@@ -117,7 +117,7 @@ def test_daily_totals_of_a_user(demo: Api) -> None:
         (ZOE, {"start": "2025-01-01T00:00:00Z", "end": "2025-01-02"}, 400, "BAD_USER_INPUT"),
     ],
 )
-def test_what_is_wrong_is_told(
+def test_what_is_wrong_is_reported(
     demo: Api, view: str, user_id: str, params: dict[str, str], status: int, code: str
 ) -> None:
     response = demo.client.get(f"/users/{user_id}/{view}", params=params)
@@ -216,7 +216,7 @@ def test_report_versions_and_what_changed_between_them(api: Api, api_settings: S
 
 
 @pytest.mark.parametrize("month", ["2025-13", "2025-5", "0000-01", "2025-05-01", "../2025", ""])
-def test_what_is_no_month_is_told(api: Api, month: str) -> None:
+def test_what_is_no_month_is_reported(api: Api, month: str) -> None:
     for query in (
         "query($m: Month!) { reportFile(period: $m) { version } }",
         "query($m: Month!) { reportFiles(period: $m) { totalCount } }",
@@ -256,7 +256,7 @@ def test_only_names_in_the_table_are_files(api: Api, api_settings: Settings, nam
         ("GET", "/playground/../app.py", 404, "NOT_FOUND"),
     ],
 )
-def test_what_is_not_served_is_told_in_the_same_shape(
+def test_what_is_not_served_is_reported_in_the_same_shape(
     demo: Api, method: str, path: str, status: int, code: str
 ) -> None:
     response = demo.client.request(method, path)

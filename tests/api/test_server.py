@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from fcgraph.api.server import OneWrite
+from fcgraph.api.http.server import OneWrite
 from tests.waiting import until
 
 CHUNK = b"x" * 16 * 1024
@@ -79,13 +79,13 @@ def served() -> Iterator[Served]:
 
 
 def test_an_answer_is_one_write(served: Served) -> None:
-    kept = http.client.HTTPConnection("127.0.0.1", served.port, timeout=SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=SECONDS)
     for n in (1, 2):
-        kept.request("GET", "/parts")
-        assert kept.getresponse().read() == b"one two"
+        connection.request("GET", "/parts")
+        assert connection.getresponse().read() == b"one two"
         assert len(served.writes) == n
-    kept.request("GET", "/parts", headers={"Connection": "close"})
-    assert kept.getresponse().read() == b"one two"
+    connection.request("GET", "/parts", headers={"Connection": "close"})
+    assert connection.getresponse().read() == b"one two"
     assert len(served.writes) == 3
 
 

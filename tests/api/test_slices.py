@@ -7,7 +7,7 @@ import platform
 import sys
 import threading
 
-from fcgraph.api import slices
+from fcgraph.api.http import slices
 
 SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
 
@@ -23,7 +23,7 @@ def attributes() -> tuple[int, int]:
 def test_the_thread_that_asks_has_short_slices_and_the_ones_it_starts_do_not() -> None:
     seen: list[tuple[int, int]] = []
 
-    def asking() -> None:
+    def plan() -> None:
         seen.append(attributes())
         assert slices.shorten()
         seen.append(attributes())
@@ -34,7 +34,7 @@ def test_the_thread_that_asks_has_short_slices_and_the_ones_it_starts_do_not() -
     if sys.platform != "linux" or platform.machine() not in SCHED_GETATTR:
         assert not slices.shorten()
         return
-    thread = threading.Thread(target=asking)
+    thread = threading.Thread(target=plan)
     thread.start()
     thread.join()
     (before, nice), after, inner = seen

@@ -13,8 +13,8 @@ import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from fcgraph.settings import Settings
-from tests.api.asking import Api, serving
 from tests.api.cases import user
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.api.test_imports import HEADER, accepted, line, run
 
@@ -55,7 +55,7 @@ def test_from_the_present_state_to_the_end(api: Api, api_settings: Settings) -> 
     }
 
 
-def test_a_finished_import_is_told_once(api: Api, api_settings: Settings) -> None:
+def test_a_finished_import_is_reported_once(api: Api, api_settings: Settings) -> None:
     import_id = accepted(api, source={"text": HEADER + line(1)})
     run(api_settings, api, import_id)
     with connected(api) as socket:
@@ -67,8 +67,8 @@ def test_a_finished_import_is_told_once(api: Api, api_settings: Settings) -> Non
 def test_an_unknown_import(api: Api) -> None:
     with connected(api) as socket:
         subscribe(socket, user(1))
-        told = socket.receive_json()
-        errors = told["payload"] if told["type"] == "error" else told["payload"]["errors"]
+        answer = socket.receive_json()
+        errors = answer["payload"] if answer["type"] == "error" else answer["payload"]["errors"]
         assert errors[0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
@@ -99,10 +99,10 @@ def test_queries_over_the_socket_have_the_same_limits_and_errors(demo: Api) -> N
             ]
         ):
             socket.send_json({"type": "subscribe", "id": str(n), "payload": {"query": query}})
-            told = socket.receive_json()
-            errors = told["payload"] if told["type"] == "error" else told["payload"]["errors"]
+            answer = socket.receive_json()
+            errors = answer["payload"] if answer["type"] == "error" else answer["payload"]["errors"]
             assert errors[0]["extensions"]["code"] == code
-            if told["type"] == "next":
+            if answer["type"] == "next":
                 assert socket.receive_json()["type"] == "complete"
 
 
@@ -191,9 +191,9 @@ def test_a_query_over_the_socket_that_takes_too_long(demo_url: str, tmp_path: Pa
             connected(api) as socket,
         ):
             socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": "{ currencies { code } }"}})
-            told = socket.receive_json()
-            (error,) = told["payload"]["errors"]
-            assert (told["type"], error["extensions"]["code"]) == ("next", "QUERY_TOO_COMPLEX")
+            answer = socket.receive_json()
+            (error,) = answer["payload"]["errors"]
+            assert (answer["type"], error["extensions"]["code"]) == ("next", "QUERY_TOO_COMPLEX")
             assert "OPERATION_TIMEOUT_SECONDS" in error["message"]
             assert socket.receive_json() == {"id": "1", "type": "complete"}
             # The connection stays.

@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from fcgraph import db
-from tests.api.asking import Api, serving
 from tests.api.cases import BOB, ZOE, user
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 
 TOTALS = """
@@ -106,7 +106,7 @@ def test_sent_is_received_over_everybody(demo: Api) -> None:
         assert total["totalSent"] == total["totalReceived"]
 
 
-def test_the_basis_is_what_was_asked(demo: Api) -> None:
+def test_the_basis_is_what_was_requested(demo: Api) -> None:
     found = demo.ask(TOTALS, userIds=[BOB], start="2024-03-01", end="2024-03-01", currency="EUR")["dailyTotals"]
     assert found["basis"] | {"watermark": None} == {
         "start": "2024-03-01",

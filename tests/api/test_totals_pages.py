@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from fcgraph import db
-from tests.api.asking import Api, serving
 from tests.api.cases import ZOE
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.reports.stored import begin_batch, end_batch
 

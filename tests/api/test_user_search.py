@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from fcgraph import db
 from fcgraph.embedded import postgres
 from tests import services
-from tests.api.asking import Api, serving
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.api.generator import Operation
 from tests.api.test_fastpath import BothPaths
@@ -105,7 +105,7 @@ def test_a_text_that_cannot_be_searched_for_is_bad_input(demo: Api, demo_url: st
 
 def test_an_impossible_text_costs_no_connection(demo: Api) -> None:
     """In any argument that becomes a value of a statement."""
-    reader = demo.app.state.doors.reader
+    reader = demo.app.state.resources.reader
     demo.ask(SEARCH, s="Alice")
     before = list(reader._idle)
     day = 'query($c: String) { dailyTotals(start: "2025-05-01", end: "2025-05-01", currency: $c) { rows { day } } }'

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from fcgraph import db
 from fcgraph.settings import Settings
-from tests.api.asking import Api, serving
 from tests.api.cases import ALICE, user
+from tests.api.client import Api, serving
 
 IMPORT = """
 mutation($source: CsvSource!) {

@@ -18,8 +18,8 @@ from graphql import GraphQLObjectType
 from fcgraph.api import entry
 from fcgraph.api.context import Context
 from fcgraph.queries import Viewer
-from tests.api.asking import Api, serving
 from tests.api.cases import CHARLIE, ZOE, user
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 
 HERS = "ed6e0000-0000-0000-0000-000000000002"  # a payment of Zoe's that Charlie has no part in
@@ -75,7 +75,7 @@ def by_strawberry(api: Api, query: str) -> Any:
     """The data as Strawberry alone answers."""
     endpoint, portal = api.app.endpoint, api.client.portal
     assert portal is not None
-    context = Context.of(scope_of(api), api.app.state.doors)
+    context = Context.of(scope_of(api), api.app.state.resources)
     result = portal.call(lambda: endpoint._schema.execute(query, context_value=context))
     assert result.errors is None
     return result.data
@@ -144,7 +144,7 @@ def test_totals_are_charlies_alone(charlies: Api) -> None:
         assert data["dailyTotals"]["rows"] == [], way
 
 
-def test_plain_http_gives_charlies_rows(charlies: Api) -> None:
+def test_default_http_gives_charlies_rows(charlies: Api) -> None:
     span = {"start": "2024-01-01", "end": "2024-12-31"}
     mine = charlies.client.get(f"/users/{CHARLIE}/payments", params=span).json()["payments"]
     assert mine

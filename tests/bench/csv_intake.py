@@ -27,18 +27,18 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
 
-from fcgraph import csv_imports, db, queue
+from fcgraph import db, imports, queue
 from fcgraph.embedded import postgres
-from fcgraph.files import Files
 from fcgraph.settings import Settings
+from fcgraph.storage.files import Files
 from tests import services
 from tests.bench.kafka_intake import (
     DATABASE,
     add_users,
-    copy_plain_seconds,
+    copy_reference_seconds,
     copy_seconds,
     make_database,
-    make_plain,
+    make_reference,
 )
 from tests.bench.payments_csv import HEADER, make_dirty, payments, user_ids
 from tests.jobs.processes import children
@@ -82,7 +82,7 @@ class Stack:
 
     def _accept(self, file: Path) -> UUID:
         with file.open("rb") as stream:
-            accepted = csv_imports.accept(
+            accepted = imports.accept(
                 self.engine, Files(self.settings.uploads_dir), iter(lambda: stream.read(READ_BYTES), b""),
                 file_name=file.name, dry_run=False, mode="VALID_ROWS", expected=None, reimport=True,
                 correlation_id="bench", upload_max_bytes=1 << 40,
@@ -108,13 +108,13 @@ def settings_of(port: int, redis_url: str, folder: Path) -> Settings:
     return Settings(database_url=postgres.url(port, DATABASE), redis_url=redis_url, uploads_dir=folder / "uploads")
 
 
-def rounds(port: int, redis_url: str, folder: Path, given: argparse.Namespace, console: Console) -> None:
+def rounds(port: int, redis_url: str, folder: Path, arguments: argparse.Namespace, console: Console) -> None:
     """LIMIT and import in turn, each on a fresh database."""
-    users = user_ids(given.users)
-    made = make_dirty(folder, given.rows, users)
-    table = Table("round", "COPY rows/s", "import rows/s", "ratio", "peak MB", title=f"{given.rows:,} rows, dirty")
+    users = user_ids(arguments.users)
+    made = make_dirty(folder, arguments.rows, users)
+    table = Table("round", "COPY rows/s", "import rows/s", "ratio", "peak MB", title=f"{arguments.rows:,} rows, dirty")
     ratios = []
-    for n in range(given.rounds):
+    for n in range(arguments.rounds):
         engine = make_database(port)
         add_users(engine, users)
         limit = len(made.clean) / copy_seconds(engine, made.clean)
@@ -138,9 +138,9 @@ def counts(row: Any) -> str:
     return ", ".join(f"{name} {getattr(row, name + '_count'):,}" for name in names)
 
 
-def growth(port: int, redis_url: str, folder: Path, given: argparse.Namespace, console: Console) -> None:
+def growth(port: int, redis_url: str, folder: Path, arguments: argparse.Namespace, console: Console) -> None:
     """One million clean rows after the other into the same table; then the LIMIT likewise."""
-    users = user_ids(given.users)
+    users = user_ids(arguments.users)
     file = folder / "million.csv"
 
     def import_seconds(engine: Engine, rows: Iterable[list[str]]) -> float:
@@ -149,21 +149,21 @@ def growth(port: int, redis_url: str, folder: Path, given: argparse.Namespace, c
             out.writelines(",".join(row) + "\n" for row in rows)
         return float(Stack(settings_of(port, redis_url, folder), engine).run(file).seconds)
 
-    for name, seconds in (("import", import_seconds), ("COPY", copy_plain_seconds)):
+    for name, seconds in (("import", import_seconds), ("COPY", copy_reference_seconds)):
         engine = make_database(port)
         add_users(engine, users)
-        make_plain(engine)
+        make_reference(engine)
         first = 0.0
-        for n in range(given.growth):
+        for n in range(arguments.growth):
             rate = MILLION / seconds(engine, islice(payments(f"growth {n}", users), MILLION))
             first = first or rate
             console.print(f"{name}, million {n + 1}: {rate:,.0f} rows/s, {rate / first:.2f} of the first")
         engine.dispose()
 
 
-def gigabyte(port: int, redis_url: str, folder: Path, given: argparse.Namespace, console: Console) -> None:
+def gigabyte(port: int, redis_url: str, folder: Path, arguments: argparse.Namespace, console: Console) -> None:
     """A file of 1 GB (the same dirty rows again and again): how much memory its job needs."""
-    users = user_ids(given.users)
+    users = user_ids(arguments.users)
     engine = make_database(port)
     add_users(engine, users)
     made = make_dirty(folder, 100_000, users)
@@ -187,19 +187,19 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--growth", type=int, default=0, help="how many millions to import one after the other")
     options.add_argument("--gigabyte", action="store_true")
-    given = options.parse_args()
+    arguments = options.parse_args()
     console = Console()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = stack.enter_context(services.postgres_server(folder / "postgres", fsync=True, shared_buffers=None))
         redis_url = stack.enter_context(services.redis_server(folder / "redis"))
         services.make_template(port)
-        if given.rounds:
-            rounds(port, redis_url, folder, given, console)
-        if given.growth:
-            growth(port, redis_url, folder, given, console)
-        if given.gigabyte:
-            gigabyte(port, redis_url, folder, given, console)
+        if arguments.rounds:
+            rounds(port, redis_url, folder, arguments, console)
+        if arguments.growth:
+            growth(port, redis_url, folder, arguments, console)
+        if arguments.gigabyte:
+            gigabyte(port, redis_url, folder, arguments, console)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from fcgraph.api.schema import sdl
+from fcgraph.api.graphql.schema import sdl
 from fcgraph.embedded import postgres
 from tests import services
 from tests.api import fuzz
@@ -28,12 +28,12 @@ FAULTS_SHOWN = 10
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--documents", type=int, default=5000)
-    arguments.add_argument("--bodies", type=int, default=5000)
-    arguments.add_argument("--queries", type=int, default=5000)
-    arguments.add_argument("--seed", type=int, default=1_000_000)
-    given = arguments.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--documents", type=int, default=5000)
+    parser.add_argument("--bodies", type=int, default=5000)
+    parser.add_argument("--queries", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=1_000_000)
+    arguments = parser.parse_args()
     console = Console()
     table = Table("what", "thrown", "refused", "statuses", "faults", "slowest refusal ms", "its seed")
     faults = []
@@ -45,12 +45,12 @@ def main() -> int:
         log = Path(name) / "api.log"
         with server(settings, log) as url, Progress(console=console, transient=True) as progress:
             for kind, many in (
-                (fuzz.documents, given.documents),
-                (fuzz.bodies, given.bodies),
-                (fuzz.queries, given.queries),
+                (fuzz.documents, arguments.documents),
+                (fuzz.bodies, arguments.bodies),
+                (fuzz.queries, arguments.queries),
             ):
                 task = progress.add_task(kind.__name__, total=many)
-                throws = kind(build_schema(sdl()), range(given.seed, given.seed + many))
+                throws = kind(build_schema(sdl()), range(arguments.seed, arguments.seed + many))
                 found = fuzz.throw_all(url, throws, log, partial(progress.advance, task))
                 statuses = ", ".join(f"{status}: {n}" for status, n in sorted(found.statuses.items()))
                 slowest = f"{found.slowest_refusal_seconds * 1000:.1f}"

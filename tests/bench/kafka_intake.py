@@ -27,7 +27,7 @@ from sqlalchemy import Engine
 from fcgraph import db
 from fcgraph.embedded import postgres
 from fcgraph.intake.batch import TEXT_COLUMNS
-from fcgraph.records import COLUMNS
+from fcgraph.rules.records import COLUMNS
 from fcgraph.settings import Settings
 from tests import services
 from tests.bench.payments_csv import payments, user_ids
@@ -57,7 +57,7 @@ def add_users(engine: Engine, users: list[str]) -> None:
         )
 
 
-def make_plain(engine: Engine) -> None:
+def make_reference(engine: Engine) -> None:
     """The LIMIT's table: the same with its indexes and plain foreign keys."""
     with db.write(engine) as connection:
         connection.execute(sa.text("CREATE TABLE plain (LIKE transactions INCLUDING ALL)"))
@@ -65,7 +65,7 @@ def make_plain(engine: Engine) -> None:
             connection.execute(sa.text(f"ALTER TABLE plain ADD FOREIGN KEY ({column}) REFERENCES {target}"))
 
 
-def copy_plain_seconds(engine: Engine, rows: Iterable[list[str]]) -> float:
+def copy_reference_seconds(engine: Engine, rows: Iterable[list[str]]) -> float:
     """COPY of the rows into the LIMIT's table over one connection."""
     lines = "".join(f"{','.join(row)},0,{n},f,,1\n" for n, row in enumerate(rows))
     began = time.perf_counter()
@@ -78,8 +78,8 @@ def copy_plain_seconds(engine: Engine, rows: Iterable[list[str]]) -> float:
 
 def copy_seconds(engine: Engine, rows: list[list[str]]) -> float:
     """The LIMIT."""
-    make_plain(engine)
-    seconds = copy_plain_seconds(engine, rows)
+    make_reference(engine)
+    seconds = copy_reference_seconds(engine, rows)
     with db.write(engine) as connection:
         connection.execute(sa.text("DROP TABLE plain"))
     return seconds
@@ -92,9 +92,9 @@ def consume_seconds(settings: Settings, messages: list[bytes], folder: Path) -> 
     consumer = Process("workers.consumer", folder / f"{topic.name}.log", settings)
     try:
         consumer.wait_for("partitions_assigned", END_SECONDS)
-        until(lambda: sum(line["count"] for line in consumer.events("batch_settled")) >= len(messages), END_SECONDS)
+        until(lambda: sum(line["count"] for line in consumer.events("batch_applied")) >= len(messages), END_SECONDS)
         began = moment(consumer.events("partitions_assigned")[0])
-        return (moment(consumer.events("batch_settled")[-1]) - began).total_seconds()
+        return (moment(consumer.events("batch_applied")[-1]) - began).total_seconds()
     finally:
         consumer.terminate()
 
@@ -137,23 +137,25 @@ def main() -> None:
     options.add_argument("--messages", type=int, default=200_000)
     options.add_argument("--users", type=int, default=50_000)
     options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
-    table = Table("round", "COPY rows/s", "consumer messages/s", "ratio", title=f"{given.messages} waiting messages")
+    arguments = options.parse_args()
+    table = Table(
+        "round", "COPY rows/s", "consumer messages/s", "ratio", title=f"{arguments.messages} waiting messages"
+    )
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = stack.enter_context(services.postgres_server(folder / "postgres", fsync=True, shared_buffers=None))
         services.make_template(port)
         kafka = stack.enter_context(services.kafka_server(folder / "kafka", services.choose_kafka(Settings())))
-        users = user_ids(given.users)
-        rows = list(islice(payments("kafka", users), given.messages))
+        users = user_ids(arguments.users)
+        rows = list(islice(payments("kafka", users), arguments.messages))
         messages = [as_message(row) for row in rows]
         ratios = []
-        for n in range(given.rounds):
+        for n in range(arguments.rounds):
             engine = make_database(port)
             add_users(engine, users)
-            limit = given.messages / copy_seconds(engine, rows)
+            limit = arguments.messages / copy_seconds(engine, rows)
             settings = bench_settings(port, kafka.address, folder)
-            reached = given.messages / consume_seconds(settings, messages, folder)
+            reached = arguments.messages / consume_seconds(settings, messages, folder)
             ratios.append(reached / limit)
             table.add_row(str(n + 1), f"{limit:,.0f}", f"{reached:,.0f}", f"{ratios[-1]:.2f}")
             single = list(islice(payments("single", users), SINGLES)) if n == 0 else []

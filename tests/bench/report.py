@@ -30,8 +30,9 @@ PERIOD = "2025-05"
 ROUNDS = 3
 PROGRAM = """
 import datetime, json, pathlib, resource, sys, time
-from fcgraph import db, log, reports
-from fcgraph.files import Files
+from fcgraph import db, reports
+from fcgraph.observability import log
+from fcgraph.storage.files import Files
 log.set_up("bench", level="WARNING")
 engine, files = db.make_engine(sys.argv[1], name="bench"), Files(pathlib.Path(sys.argv[2]))
 now = datetime.datetime(2025, 6, 1, 0, 0, 1, tzinfo=datetime.UTC)
@@ -125,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--payments", type=int, default=2_000_000)
     parser.add_argument("--users", type=int, default=50_000)
-    asked = parser.parse_args()
+    query = parser.parse_args()
     console = Console()
     with (
         tempfile.TemporaryDirectory() as name,
@@ -134,8 +135,8 @@ def main() -> None:
         services.make_template(port)
         database_url = postgres.url(port, services.TEMPLATE)
         engine = db.make_engine(database_url, name="bench")
-        with console.status(f"making {asked.payments:,} payments"):
-            make_month(engine, asked.payments, asked.users)
+        with console.status(f"making {query.payments:,} payments"):
+            make_month(engine, query.payments, query.users)
         target = server_file(engine)
         copies, reports = [], []
         for _ in range(ROUNDS):
@@ -147,7 +148,7 @@ def main() -> None:
         size = file.stat().st_size
     copy = statistics.median(copies)
     report = statistics.median(r["seconds"] for r in reports)
-    table = Table(title=f"{asked.payments:,} payments of {asked.users:,} users, median of {ROUNDS}")
+    table = Table(title=f"{query.payments:,} payments of {query.users:,} users, median of {ROUNDS}")
     for column in ("", "seconds", "over COPY", "memory MB"):
         table.add_column(column, justify="right" if column else "left")
     table.add_row("COPY (SELECT) TO file", f"{copy:.2f}", "1.00", "")

@@ -55,7 +55,7 @@ mutation {
   }
 }
 """
-KEPT = """
+RECORDS = """
 { intakeRecords(source: KAFKA) { totalCount nodes { outcome raw problems { column code } } } }
 """
 PAYMENTS = "{ payments { nodes { transactionId status isSuspicious amount currency source { kind } } } }"
@@ -132,7 +132,7 @@ def system(settings: Settings, tmp_path: Path) -> Iterator[System]:
         made.stop()
 
 
-def settled(engine: Engine, kind: str) -> tuple[int, ...]:
+def result(engine: Engine, kind: str) -> tuple[int, ...]:
     """What became of all that came through one door."""
     with db.read(engine) as connection:
         sums = ", ".join(f"coalesce(sum({name}_count), 0)" for name in COUNTS)
@@ -142,7 +142,7 @@ def settled(engine: Engine, kind: str) -> tuple[int, ...]:
 
 def send_to_kafka(system: System, engine: Engine, reads: int) -> None:
     system.send_samples()
-    until(lambda: settled(engine, "KAFKA")[0] == reads, seconds=30)
+    until(lambda: result(engine, "KAFKA")[0] == reads, seconds=30)
 
 
 def import_csv(system: System) -> Any:
@@ -153,10 +153,10 @@ def import_csv(system: System) -> Any:
 
 
 def check_kafka(system: System, engine: Engine) -> None:
-    assert settled(engine, "KAFKA") == (3, 2, 0, 0, 0, 0, 1, 1)
-    kept = system.ask(KEPT)["intakeRecords"]
-    assert kept["totalCount"] == 1
-    record = kept["nodes"][0]
+    assert result(engine, "KAFKA") == (3, 2, 0, 0, 0, 0, 1, 1)
+    records = system.ask(RECORDS)["intakeRecords"]
+    assert records["totalCount"] == 1
+    record = records["nodes"][0]
     assert record["outcome"] == "REJECTED"
     assert json.loads(record["raw"])["amount"] in (-5.0, -5, "-5.00")
     codes = {(p["column"], p["code"]) for p in record["problems"]}
@@ -223,7 +223,7 @@ def test_the_samples_give_the_golden_numbers(system: System, engine: Engine, fir
 
     # Everything once more: nothing changes.
     send_to_kafka(system, engine, reads=6)
-    assert settled(engine, "KAFKA")[:2] == (6, 2)
+    assert result(engine, "KAFKA")[:2] == (6, 2)
     assert system.upload(SAMPLE_CSV)["alreadyImported"] is True
     again = system.ask(REPORT)["generateMonthlyReport"]
     assert (again["unchanged"], again["reportFile"]["version"]) == (True, 1)

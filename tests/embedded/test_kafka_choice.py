@@ -56,7 +56,7 @@ def test_a_repository_that_refuses_is_found_out_and_said(tmp_path: Path, monkeyp
 
 
 @pytest.mark.usefixtures("needs_maven")
-def test_a_repository_that_never_answers_is_given_up(
+def test_a_repository_that_never_answers_is_set_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listening: socket.socket
 ) -> None:
     use_mirror(monkeypatch, tmp_path / "home", port=listening.getsockname()[1])
@@ -71,7 +71,7 @@ def test_the_longest_silence_allowed_leaves_time_within_twenty_seconds() -> None
 
 
 @pytest.mark.usefixtures("needs_maven")
-def test_kept_jars_are_used_without_asking_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_jars_are_used_without_asking_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kafka_jars.folder(tmp_path).mkdir(parents=True)
     use_mirror(monkeypatch, tmp_path / "home", port=1)
     said: list[str] = []
@@ -85,17 +85,17 @@ def test_without_java_it_is_the_in_process_broker(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"), [("11.0.2", "java is older than 17"), ("1.8.0_292", "java is older than 17")]
+    ("version", "reason"), [("11.0.2", "java is older than 17"), ("1.8.0_292", "java is older than 17")]
 )
-def test_an_old_java_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, reason: str) -> None:
+def test_an_old_java_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, reason: str) -> None:
     java = tmp_path / "java"
-    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{told}\"' >&2\n")
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
     java.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert kafka_jars.why_no_java() == reason
 
 
-def test_without_maven_and_kept_jars_it_is_the_in_process_broker(
+def test_without_maven_and_stored_jars_it_is_the_in_process_broker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     java = tmp_path / "java"

@@ -16,12 +16,12 @@ def taken() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_taken_port_is_told_with_its_setting(taken: int) -> None:
+def test_a_taken_port_is_reported_with_its_setting(taken: int) -> None:
     with pytest.raises(ports.PortTaken, match=rf"port {taken} \(API_PORT\) is taken.*set API_PORT"):
         ports.require_free(taken, "API_PORT")
 
 
-def test_the_preferred_port_is_given_while_it_is_free(taken: int) -> None:
+def test_the_preferred_port_is_set_while_it_is_free(taken: int) -> None:
     other = ports.free(taken)
     assert other != taken
     assert ports.free(other) == other

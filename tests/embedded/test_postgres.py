@@ -43,8 +43,8 @@ def test_it_is_postgresql_18_with_checksums_fsync_and_utc(folder: Path) -> None:
     port = ports.free()
     server = start(folder, port)
     try:
-        told = {name: ask(port, f"SHOW {name}") for name in ("data_checksums", "fsync", "timezone", "server_encoding")}
-        assert told == {"data_checksums": "on", "fsync": "on", "timezone": "UTC", "server_encoding": "UTF8"}
+        shown = {name: ask(port, f"SHOW {name}") for name in ("data_checksums", "fsync", "timezone", "server_encoding")}
+        assert shown == {"data_checksums": "on", "fsync": "on", "timezone": "UTC", "server_encoding": "UTF8"}
         assert ask(port, "SHOW server_version").startswith("18.")
         assert ask(port, "SHOW listen_addresses") == "127.0.0.1"
     finally:
@@ -66,12 +66,12 @@ def test_its_memory_is_a_share_of_what_there_is(folder: Path, monkeypatch: pytes
     server = start(folder, port)
     try:
         assert ask(port, "SHOW shared_buffers") == "256MB"
-        assert ask(port, "SELECT setting FROM pg_settings WHERE name = 'max_wal_size'") == told_wal(server)
+        assert ask(port, "SELECT setting FROM pg_settings WHERE name = 'max_wal_size'") == wal_size(server)
     finally:
         server.stop()
 
 
-def told_wal(server: Process) -> str:
+def wal_size(server: Process) -> str:
     """What the server was told of `max_wal_size`, in MB."""
     (given,) = [a for a in server.part.argv if a.startswith("--max_wal_size=")]
     return given.removeprefix("--max_wal_size=").removesuffix("MB")

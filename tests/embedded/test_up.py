@@ -69,8 +69,8 @@ class Clone:
         )  # fmt: skip
 
     def status(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.command("status", "--json").stdout)
-        return told
+        status: dict[str, Any] = json.loads(self.command("status", "--json").stdout)
+        return status
 
     def broker(self) -> str:
         """The broker's address now."""
@@ -103,11 +103,11 @@ def test_up_again_and_again(clone: Clone) -> None:
     assert "in memory only" in said
     assert httpx2.get(f"{clone.api}/health/ready").status_code == 200
 
-    told = clone.status()
-    assert set(told["processes"]) == {"postgres", "redis", "kafka", "api", "consumer", "worker", "scheduler"}
-    assert all(process["state"] == "running" for process in told["processes"].values())
-    assert (told["api_url"], told["kafka_kind"]) == (clone.api, "in-process")
-    assert told["database_url"].startswith("postgresql://postgres@127.0.0.1:")
+    status = clone.status()
+    assert set(status["processes"]) == {"postgres", "redis", "kafka", "api", "consumer", "worker", "scheduler"}
+    assert all(process["state"] == "running" for process in status["processes"].values())
+    assert (status["api_url"], status["kafka_kind"]) == (clone.api, "in-process")
+    assert status["database_url"].startswith("postgresql://postgres@127.0.0.1:")
 
     second = clone.command("up")
     assert second.returncode == REFUSED
@@ -135,8 +135,8 @@ def test_up_again_and_again(clone: Clone) -> None:
     assert versions[2].startswith("PostgreSQL 18.")
     shell = clone.joined("env -0").stdout
 
-    kill(told["processes"]["kafka"]["pid"])  # with its port goes its address: everybody who knew it starts anew
-    until(lambda: clone.broker() != told["kafka_broker"], 30)
+    kill(status["processes"]["kafka"]["pid"])  # with its port goes its address: everybody who knew it starts anew
+    until(lambda: clone.broker() != status["kafka_broker"], 30)
     until(lambda: listens(clone) and httpx2.get(f"{clone.api}/health/ready").status_code == 200, 60)
     assert clone.status()["processes"]["kafka"]["restarts"] == 1
     assert "kafka was killed by SIGKILL; it is started again in 0.5 s" in clone.said()
@@ -155,7 +155,7 @@ def test_up_again_and_again(clone: Clone) -> None:
     up = clone.up(**stale)  # in that very shell: what the first one chose is not what this one was given
     assert clone.command("status", **stale).returncode == 0
     again = clone.status()
-    assert again["database_url"] == told["database_url"]
+    assert again["database_url"] == status["database_url"]
     assert json.loads(clone.command("import", "seeds/sample_transactions.csv", "--json").stdout)["already_imported"]
 
     left = everybody(up)
@@ -191,7 +191,7 @@ def test_status_of_nothing_is_refused(clone: Clone, tmp_path: Path) -> None:
     assert "fcgraph is not up here" in done.stderr
 
 
-def test_a_wrong_setting_is_told_by_name_before_anything_starts(clone: Clone, tmp_path: Path) -> None:
+def test_a_wrong_setting_is_reported_by_name_before_anything_starts(clone: Clone, tmp_path: Path) -> None:
     done = clone.command("up", DATA_DIR=str(tmp_path / "data"), API_PORT="70000secret")
     assert done.returncode == 2
     assert "API_PORT" in done.stderr

@@ -23,7 +23,7 @@ from tests.workers.conftest import start_consumer as start_consumer
 from tests.workers.conftest import topic as topic
 
 StartTraffic = Callable[..., Traffic]
-Tell = Callable[[str, object], None]
+Note = Callable[[str, object], None]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -33,22 +33,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("Faults")
     for outcome in ("passed", "failed", "skipped", "error"):
         for report in terminalreporter.getreports(outcome):
-            told = ", ".join(f"{name} {value}" for name, value in report.user_properties)
+            answer = ", ".join(f"{name} {value}" for name, value in report.user_properties)
             case = report.nodeid.removeprefix("tests/faults/")
-            terminalreporter.line(f"{case} | {told} | {report.duration:.0f} s | {outcome}")
+            terminalreporter.line(f"{case} | {answer} | {report.duration:.0f} s | {outcome}")
 
 
 @pytest.fixture
-def tell(record_property: Tell) -> Tell:
+def note(record_property: Note) -> Note:
     """Note a count of this run (kills, cuts, messages) for the table at the end of a long one."""
     return record_property
 
 
 @pytest.fixture
-def rnd(tell: Tell) -> Random:
+def rnd(note: Note) -> Random:
     """The run's randomness. A failing test shows the line with its seed; the same seed makes the same choices."""
     seed = make_seed()
-    tell("seed", seed)
+    note("seed", seed)
     logging.getLogger(__name__).warning("replay with %s=%d%s", SEED_NAME, seed, " FCGRAPH_SOAK=1" if SOAK else "")
     return Random(seed)
 

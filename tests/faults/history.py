@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from fcgraph import db
-from tests.workers.account import account_by
 from tests.workers.topic import Topic, payment
+from tests.workers.topic_counts import topic_counts_by
 
 WEIGHTS = {"inserted": 88, "duplicate": 3, "updated": 3, "stale": 2, "conflict": 2, "rejected": 2}
 POISON = (b"{", b"", b"null", b"[]", b'{"status": "\xff"}', b'{"amount": NaN}', b'{"transaction_id": "x"}', b"7" * 2000)
@@ -124,13 +124,13 @@ class History:
             *self._wrong_counts(connection, topic),
             *_wrong_ranges(connection, topic),
             *self._wrong_payments(connection),
-            *self._wrong_kept(connection),
+            *self._wrong_records(connection),
         ]
         assert not wrong, f"{len(wrong)} differences, the first: " + "; ".join(wrong[:SHOWN_MAX])
 
     def _wrong_counts(self, connection: Connection, topic: Topic) -> Iterator[str]:
         right = Counter(record.outcome for record in self.records)
-        found = account_by(connection, topic.name)
+        found = topic_counts_by(connection, topic.name)
         if found.read != len(self.records):
             yield f"{len(self.records)} records sent, {found.read} counted"
         for outcome in WEIGHTS:
@@ -165,7 +165,7 @@ class History:
         if sums != right_sums:
             yield f"sums are {dict(sums)}, not {dict(right_sums)}"
 
-    def _wrong_kept(self, connection: Connection) -> Iterator[str]:
+    def _wrong_records(self, connection: Connection) -> Iterator[str]:
         statement = sa.text("SELECT lower(outcome) AS outcome, partition, position, raw FROM intake_records")
         right = {r.place: (r.outcome, r.value) for r in self.records if r.outcome in ("rejected", "conflict")}
         for row in connection.execute(statement):

@@ -39,7 +39,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.cuts = 0
-        self.held_back = False  # whether anything has been, since the last `stall`
+        self.delayed = False  # whether anything has been, since the last `stall`
         self._links: set[_Link] = set()
         self._lock = threading.Lock()
         self._refusing = False
@@ -69,7 +69,7 @@ class Proxy:
 
     def stall(self) -> None:
         """Keep connections open and forward nothing, until `flow`."""
-        self.held_back = False
+        self.delayed = False
         self._flowing.clear()
 
     def flow(self) -> None:
@@ -114,7 +114,7 @@ class Proxy:
             until(lambda: self.answer_lost, within_seconds)
         else:
             self.stall()
-            until(lambda: self.held_back, within_seconds)
+            until(lambda: self.delayed, within_seconds)
             if kind == "stall and cut":
                 self.cut()
             self.flow()
@@ -149,7 +149,7 @@ class Proxy:
     def _pump(self, link: _Link, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):  # one of the ends is gone, so is the other
             while data := source.recv(CHUNK_BYTES):
-                self.held_back = self.held_back or not self._flowing.is_set()
+                self.delayed = self.delayed or not self._flowing.is_set()
                 self._flowing.wait()
                 if source is link.server and link.answers_lost:
                     self._needle = None

@@ -9,7 +9,7 @@ from random import Random
 
 from sqlalchemy import Engine
 
-from tests.faults.conftest import StartTraffic, Tell
+from tests.faults.conftest import Note, StartTraffic
 from tests.faults.run import times
 from tests.waiting import until
 from tests.workers.conftest import StartConsumer
@@ -28,10 +28,10 @@ MOMENTS = tuple(
 
 
 def test_killed_at_any_moment(
-    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine, rnd: Random, tell: Tell
+    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine, rnd: Random, note: Note
 ) -> None:
     kills = times(50)
-    tell("kills", kills)
+    note("kills", kills)
     first = start_consumer()
     first.wait_for("partitions_assigned", READY_SECONDS)
     first.kill()
@@ -48,11 +48,11 @@ def test_killed_at_any_moment(
             killed.kill()
     started_at = time.monotonic()
     last = start_consumer()
-    last.wait_for("batch_settled", BACK_SECONDS)
+    last.wait_for("batch_applied", BACK_SECONDS)
     assert time.monotonic() - started_at < BACK_SECONDS
     until(lambda: len(traffic.history.records) >= times(MESSAGES), 2 * times(MESSAGES) / RATE)
     traffic.finish()
-    tell("messages", len(traffic.history.records))
+    note("messages", len(traffic.history.records))
     until(topic.is_read, END_SECONDS)
     assert last.terminate() == 0
     traffic.history.check(engine, topic)
@@ -64,10 +64,10 @@ def test_frozen_until_another_has_its_partitions(
     frozen = start_consumer(KAFKA_SLICE_MAX="100")
     frozen.wait_for("partitions_assigned", READY_SECONDS)
     traffic = start_traffic(rate=RATE)
-    frozen.wait_for("batch_settled", READY_SECONDS)
+    frozen.wait_for("batch_applied", READY_SECONDS)
     frozen.signal(signal.SIGSTOP)
     other = start_consumer()
-    other.wait_for("batch_settled", READY_SECONDS)
+    other.wait_for("batch_applied", READY_SECONDS)
     frozen.signal(signal.SIGCONT)
     frozen.wait_for("partitions_assigned", READY_SECONDS, count=2)
     traffic.finish()
@@ -77,9 +77,9 @@ def test_frozen_until_another_has_its_partitions(
 
 
 def test_consumers_join_and_leave(
-    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine, rnd: Random, tell: Tell
+    start_consumer: StartConsumer, start_traffic: StartTraffic, topic: Topic, engine: Engine, rnd: Random, note: Note
 ) -> None:
-    tell("times two joined and left", times(10))
+    note("times two joined and left", times(10))
     first = start_consumer()
     first.wait_for("partitions_assigned", READY_SECONDS)
     traffic = start_traffic(rate=RATE)
@@ -87,7 +87,7 @@ def test_consumers_join_and_leave(
         others = [start_consumer(), start_consumer()]
         for other in others:
             other.wait_for("partitions_assigned", READY_SECONDS)
-            other.wait_for("batch_settled", READY_SECONDS)
+            other.wait_for("batch_applied", READY_SECONDS)
         rnd.shuffle(others)
         assert [other.terminate() for other in others] == [0, 0]
         until(lambda: len(first.events("partitions_assigned")[-1]["offsets"]) == PARTITIONS, READY_SECONDS)

@@ -21,8 +21,8 @@ from sqlalchemy import Engine
 from fcgraph import db, job_runs, queue
 from fcgraph.embedded import ports
 from fcgraph.errors import Unavailable
-from fcgraph.files import Files
-from tests.faults.conftest import Tell
+from fcgraph.storage.files import Files
+from tests.faults.conftest import Note
 from tests.faults.imports import RESUME_SECONDS_MAX, Imports, new_lines
 from tests.faults.proxy import Proxy
 from tests.faults.run import times
@@ -43,9 +43,9 @@ def kill(pid: int) -> None:
 
 
 def test_workers_and_horses_killed_at_any_moment(
-    jobs: Environment, imports: Imports, redis_url: str, rnd: Random, tell: Tell
+    jobs: Environment, imports: Imports, redis_url: str, rnd: Random, note: Note
 ) -> None:
-    tell("kills", times(50))
+    note("kills", times(50))
     jobs.start("-m", "workers.scheduler")
     worker: subprocess.Popen[bytes] | None = None
     current = imports.accept()
@@ -77,9 +77,9 @@ def test_workers_and_horses_killed_at_any_moment(
 
 
 def test_a_redis_that_is_emptied_or_comes_back_empty(
-    jobs: Environment, imports: Imports, engine: Engine, tmp_path: Path, rnd: Random, tell: Tell
+    jobs: Environment, imports: Imports, engine: Engine, tmp_path: Path, rnd: Random, note: Note
 ) -> None:
-    tell("emptied", 2 * times(20))
+    note("emptied", 2 * times(20))
     port = ports.free()
     url = f"redis://127.0.0.1:{port}/0"
     jobs.settings["REDIS_URL"] = url
@@ -122,9 +122,9 @@ def redis_proxy(redis_url: str) -> Iterator[Proxy]:
 
 
 def test_connections_to_redis_cut_stalled_and_answers_lost(
-    jobs: Environment, imports: Imports, redis_proxy: Proxy, rnd: Random, tell: Tell
+    jobs: Environment, imports: Imports, redis_proxy: Proxy, rnd: Random, note: Note
 ) -> None:
-    tell("cuts", times(100))
+    note("cuts", times(100))
     url = f"redis://127.0.0.1:{redis_proxy.port}/0"
     jobs.settings["REDIS_URL"] = url
     processes = [jobs.start("-m", "workers.scheduler"), jobs.start("-m", "workers.worker")]

@@ -15,8 +15,8 @@ from fcgraph.embedded import ports
 from fcgraph.embedded.process import Process as Server
 from fcgraph.settings import Settings
 from tests import services
-from tests.api.asking import Api, serving
-from tests.faults.conftest import StartTraffic, Tell
+from tests.api.client import Api, serving
+from tests.faults.conftest import Note, StartTraffic
 from tests.faults.proxy import Proxy
 from tests.faults.run import SOAK, times
 from tests.waiting import until
@@ -95,9 +95,9 @@ def test_kafka_away_at_the_start_and_at_work(
     engine: Engine,
     own: Kafka,
     rnd: Random,
-    tell: Tell,
+    note: Note,
 ) -> None:
-    tell("seconds away", AWAY_SECONDS)
+    note("seconds away", AWAY_SECONDS)
     consumer = start_consumer(KAFKA_BROKER=there.kafka_broker, **SOON)
     with serving(there) as api:
         consumer.wait_for("waiting_for_kafka", READY_SECONDS)
@@ -106,8 +106,8 @@ def test_kafka_away_at_the_start_and_at_work(
         consumer.wait_for("partitions_assigned", BACK_SECONDS)
         traffic = start_traffic(rate=RATE, broker=there.kafka_broker)
         for seconds in AWAY_SECONDS:
-            settled = len(consumer.events("batch_settled"))
-            consumer.wait_for("batch_settled", READY_SECONDS, count=settled + 1)
+            result = len(consumer.events("batch_applied"))
+            consumer.wait_for("batch_applied", READY_SECONDS, count=result + 1)
             until(lambda: ready(api) == (200, "ok"), BACK_SECONDS)
             waited = len(consumer.events("waiting_for_kafka"))
             killed_at = time.monotonic()
@@ -115,9 +115,9 @@ def test_kafka_away_at_the_start_and_at_work(
             until(lambda: ready(api) == (503, "away"), READY_SECONDS)
             consumer.wait_for("waiting_for_kafka", READY_SECONDS, count=waited + 1)
             until(lambda s=seconds, at=killed_at: time.monotonic() - at > s, READY_SECONDS + 1)  # type: ignore[misc]
-            settled = len(consumer.events("batch_settled"))
+            result = len(consumer.events("batch_applied"))
             own.start()
-            consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+            consumer.wait_for("batch_applied", BACK_SECONDS, count=result + 1)
             until(lambda: ready(api) == (200, "ok"), BACK_SECONDS)
     traffic.finish()
     topic = Topic(there)
@@ -134,9 +134,9 @@ def test_connections_to_kafka_cut_stalled_and_answers_lost(
     engine: Engine,
     own: Kafka,
     rnd: Random,
-    tell: Tell,
+    note: Note,
 ) -> None:
-    tell("cuts", times(100))
+    note("cuts", times(100))
     if not own.server.alive:
         own.start()
     consumer = start_consumer(KAFKA_BROKER=behind_proxy.kafka_broker, **SOON)
@@ -144,11 +144,11 @@ def test_connections_to_kafka_cut_stalled_and_answers_lost(
     traffic = start_traffic(rate=RATE, broker=behind_proxy.kafka_broker)
     for _ in range(times(100)):
         kind = own.proxy.misbehave(rnd, BACK_SECONDS, lose=OFFSET_COMMIT)
-        settled = len(consumer.events("batch_settled"))
-        consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+        result = len(consumer.events("batch_applied"))
+        consumer.wait_for("batch_applied", BACK_SECONDS, count=result + 1)
         assert consumer.is_running, kind
     traffic.finish()
-    tell("messages", len(traffic.history.records))
+    note("messages", len(traffic.history.records))
     topic = Topic(behind_proxy)
     until(topic.is_read, END_SECONDS)
     assert consumer.terminate() == 0
@@ -171,7 +171,7 @@ def test_a_commit_of_offsets_that_is_never_answered(
     pid = consumer.pid
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     traffic = start_traffic(rate=RATE, broker=there.kafka_broker)  # past the proxy
-    consumer.wait_for("batch_settled", READY_SECONDS)
+    consumer.wait_for("batch_applied", READY_SECONDS)
     own.proxy.hold_answer_to(OFFSET_COMMIT)
     until(lambda: any(line.get("begins_anew") for line in consumer.events("waiting_for_kafka")), BACK_SECONDS)
     own.proxy.flow()

@@ -15,7 +15,7 @@ from fcgraph import db, job_runs, queue
 from fcgraph.errors import StorageFull
 from fcgraph.reports.period import period_at
 from fcgraph.settings import Settings
-from tests.api.asking import serving
+from tests.api.client import serving
 from tests.api.conftest import api_settings as api_settings
 from tests.api.test_imports import HEADER, line, run, upload
 from tests.faults.disk import small_disk
@@ -95,7 +95,9 @@ def test_no_room_for_a_report(environment: Environment, engine: Engine, redis_ur
         assert (reports(engine), last_run(engine)[0]) == (1, "SUCCEEDED")
 
 
-def test_no_room_for_a_report_that_a_client_asked_for(api_settings: Settings, engine: Engine, tmp_path: Path) -> None:
+def test_no_room_for_a_report_that_a_client_requested_for(
+    api_settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
     store(engine, *(Paid(n % 7 + 1, 2, "1.00", "USD", f"2025-05-{n % 31 + 1:02}T10:00:00Z") for n in range(400)))
     with small_disk(tmp_path / "reports", 2 * 4096) as disk, serving(api_settings) as api:
         assert refused_for_room(api.post(REPORT))

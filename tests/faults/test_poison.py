@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from fcgraph import db
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.run import times
 from tests.waiting import until
-from tests.workers.account import Kept, account, kept, payments
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic, payment, value
+from tests.workers.topic_counts import StoredRecord, payments, records, topic_counts
 
 READY_SECONDS = 30
 END_SECONDS = 120
@@ -59,18 +59,18 @@ KINDS: tuple[tuple[bytes | None, tuple[str, ...]], ...] = (
 
 
 def test_25_kinds_of_bad_messages_first_last_and_only_of_a_partition(
-    start_consumer: StartConsumer, topic: Topic, engine: Engine, rnd: Random, tell: Tell
+    start_consumer: StartConsumer, topic: Topic, engine: Engine, rnd: Random, note: Note
 ) -> None:
     assert len(KINDS) == 25
     messages, bad_messages = times(MESSAGES), times(BAD_MESSAGES)
-    tell("bad messages", bad_messages)
-    tell("messages", messages)
+    note("bad messages", bad_messages)
+    note("messages", messages)
     consumer = start_consumer()
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     bad = [KINDS[n % len(KINDS)] for n in range(bad_messages)]
     rnd.shuffle(bad)
     only, bad = bad[:1], bad[1:]
-    right = [Kept(3, 0, only[0][0] or b"", only[0][1])]
+    right = [StoredRecord(3, 0, only[0][0] or b"", only[0][1])]
     topic.send([only[0][0]], partition=3)
     stored = 0
     for partition in range(3):
@@ -80,16 +80,16 @@ def test_25_kinds_of_bad_messages_first_last_and_only_of_a_partition(
         for offset in range(length):
             if offset in places:
                 content, codes = bad.pop()
-                right.append(Kept(partition, offset, content or b"", codes))
+                right.append(StoredRecord(partition, offset, content or b"", codes))
                 sent.append(content)
             else:
                 stored += 1
                 sent.append(value(stored))
         topic.send(sent, partition=partition)
-    until(lambda: account(engine, topic.name).read == stored + len(right), END_SECONDS)
+    until(lambda: topic_counts(engine, topic.name).read == stored + len(right), END_SECONDS)
     until(topic.is_read, READY_SECONDS)
-    assert kept(engine) == sorted(right)
-    found = account(engine, topic.name)
+    assert records(engine) == sorted(right)
+    found = topic_counts(engine, topic.name)
     assert (found.inserted, found.rejected, payments(engine)) == (stored, len(right), stored)
     assert sum(line["count"] for line in consumer.events("poison_kept")) == len(right)
     assert len(consumer.events("partitions_assigned")) == 1, "the consumer began anew"
@@ -124,7 +124,7 @@ def test_messages_of_other_shapes_than_the_first_lose_no_field(
     start_consumer().wait_for("partitions_assigned", READY_SECONDS)
     topic.send([without("status"), *map(shaped, sent)], partition=0)
     until(topic.is_read, END_SECONDS)
-    assert kept(engine) == [Kept(0, 0, without("status"), ("MISSING_VALUE",))]
+    assert records(engine) == [StoredRecord(0, 0, without("status"), ("MISSING_VALUE",))]
     columns = ("transaction_id", "sender_id", "receiver_id", "amount", "currency", "timestamp", "status")
     with db.read(engine) as connection:
         rows = connection.execute(

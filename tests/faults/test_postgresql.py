@@ -14,16 +14,16 @@ from fcgraph.embedded import ports, postgres
 from fcgraph.embedded.process import Process as Server
 from fcgraph.settings import Settings
 from tests import services
-from tests.api.asking import Api, serving
-from tests.faults.conftest import StartTraffic, Tell, through
+from tests.api.client import Api, serving
+from tests.faults.conftest import Note, StartTraffic, through
 from tests.faults.imports import RESUME_SECONDS_MAX, Imports
 from tests.faults.proxy import Proxy
 from tests.faults.run import SOAK, times
 from tests.jobs.processes import Environment
 from tests.waiting import until
-from tests.workers.account import account
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic
+from tests.workers.topic_counts import topic_counts
 
 READY_SECONDS = 60
 BACK_SECONDS = 30
@@ -40,26 +40,26 @@ def test_connections_cut_stalled_and_answers_lost(
     settings: Settings,
     postgres_proxy: Proxy,
     rnd: Random,
-    tell: Tell,
+    note: Note,
 ) -> None:
-    tell("cuts", times(200))
+    note("cuts", times(200))
     consumer = start_consumer(DATABASE_URL=through(postgres_proxy, settings), WAITING_RETRY_SECONDS="0.2")
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     traffic = start_traffic(rate=RATE)
     for _ in range(times(200)):
         kind = postgres_proxy.misbehave(rnd, BACK_SECONDS, lose=b"COMMIT", after=b"intake_watermark")
-        settled = len(consumer.events("batch_settled"))
-        consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+        result = len(consumer.events("batch_applied"))
+        consumer.wait_for("batch_applied", BACK_SECONDS, count=result + 1)
         assert consumer.is_running, kind
     traffic.finish()
-    tell("messages", len(traffic.history.records))
+    note("messages", len(traffic.history.records))
     until(topic.is_read, END_SECONDS)
     assert consumer.terminate() == 0
     assert not consumer.events("bug")
     traffic.history.check(engine, topic)
 
 
-def test_away_is_waited_for_told_and_is_no_rejection(
+def test_away_is_waited_for_reported_and_is_no_rejection(
     start_consumer: StartConsumer,
     start_traffic: StartTraffic,
     topic: Topic,
@@ -68,16 +68,16 @@ def test_away_is_waited_for_told_and_is_no_rejection(
     postgres_proxy: Proxy,
     jobs: Environment,
     imports: Imports,
-    tell: Tell,
+    note: Note,
 ) -> None:
-    tell("seconds away", AWAY_SECONDS)
+    note("seconds away", AWAY_SECONDS)
     url = through(postgres_proxy, settings)
     jobs.settings["DATABASE_URL"] = url
     others = [jobs.start("-m", "workers.worker"), jobs.start("-m", "workers.scheduler")]
     consumer = start_consumer(DATABASE_URL=url)
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     traffic = start_traffic(rate=RATE)
-    consumer.wait_for("batch_settled", READY_SECONDS)
+    consumer.wait_for("batch_applied", READY_SECONDS)
     with serving(settings.model_copy(update={"database_url": url})) as api:
         until(lambda: ready(api) == (200, "ok"), READY_SECONDS)
         import_id = imports.accept()
@@ -88,9 +88,9 @@ def test_away_is_waited_for_told_and_is_no_rejection(
         sent = len(traffic.history.records)
         until(lambda: len(traffic.history.records) >= sent + AWAY_SECONDS * RATE, 3 * AWAY_SECONDS)
         assert consumer.events("waiting_for_postgresql")
-        settled = len(consumer.events("batch_settled"))
+        result = len(consumer.events("batch_applied"))
         postgres_proxy.welcome()
-        consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + 1)
+        consumer.wait_for("batch_applied", BACK_SECONDS, count=result + 1)
         until(lambda: ready(api) == (200, "ok"), BACK_SECONDS)
         until(lambda: imports.is_done(import_id), RESUME_SECONDS_MAX)
     traffic.finish()
@@ -121,23 +121,23 @@ def test_postgresql_killed_under_load(
     topic: Topic,
     server: tuple[Server, str],
     rnd: Random,
-    tell: Tell,
+    note: Note,
 ) -> None:
-    tell("kills", times(20))
+    note("kills", times(20))
     process, url = server
     engine = db.make_engine(url, name="tests", pool_max=2)
     consumer = start_consumer(DATABASE_URL=url)
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     traffic = start_traffic(rate=RATE)
-    consumer.wait_for("batch_settled", READY_SECONDS)
+    consumer.wait_for("batch_applied", READY_SECONDS)
     for _ in range(times(20)):
-        acknowledged = sum(line["count"] for line in consumer.events("batch_settled"))
+        acknowledged = sum(line["count"] for line in consumer.events("batch_applied"))
         process.kill_the_rest()
         process.start()
         process.wait_until_ready(READY_SECONDS)
-        until(lambda n=acknowledged: account(engine, topic.name).read >= n, 1)  # type: ignore[misc]
-        settled = len(consumer.events("batch_settled"))
-        consumer.wait_for("batch_settled", BACK_SECONDS, count=settled + rnd.randrange(1, 8))
+        until(lambda n=acknowledged: topic_counts(engine, topic.name).read >= n, 1)  # type: ignore[misc]
+        result = len(consumer.events("batch_applied"))
+        consumer.wait_for("batch_applied", BACK_SECONDS, count=result + rnd.randrange(1, 8))
     traffic.finish()
     until(topic.is_read, END_SECONDS)
     assert consumer.terminate() == 0

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from fcgraph import db, reports
-from fcgraph.files import Files
+from fcgraph.storage.files import Files
 from tests import services
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.run import times
 from tests.waiting import until
 
@@ -26,8 +26,9 @@ PERIODS = ("2025-03", "2025-04", "2025-05")
 # Payments come, reports are made, one after the other, as fast as it goes.
 PROGRAM = """
 import datetime, pathlib, sys
-from fcgraph import db, log, reports
-from fcgraph.files import Files
+from fcgraph import db, reports
+from fcgraph.observability import log
+from fcgraph.storage.files import Files
 from tests.reports.stored import Paid, store
 log.set_up("test", level="ERROR")
 engine, files = db.make_engine(sys.argv[1], name="tests"), Files(pathlib.Path(sys.argv[2]))
@@ -63,9 +64,9 @@ def check(engine: Engine, files: Files) -> int:
 
 
 def test_reports_killed_at_any_moment(
-    engine: Engine, database_url: str, tmp_path: Path, rnd: Random, tell: Tell
+    engine: Engine, database_url: str, tmp_path: Path, rnd: Random, note: Note
 ) -> None:
-    tell("kills", times(100))
+    note("kills", times(100))
     files = Files(tmp_path / "reports")
     versions = 0
     for _ in range(times(100)):

@@ -11,15 +11,15 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from fcgraph import db, queue
-from fcgraph.records import COLUMNS
-from tests.faults.conftest import Tell
+from fcgraph.rules.records import COLUMNS
+from tests.faults.conftest import Note
 from tests.faults.imports import RESUME_SECONDS_MAX, Imports
 from tests.faults.run import times
 from tests.jobs.processes import Environment
 from tests.waiting import until
-from tests.workers.account import account
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic, payment, value
+from tests.workers.topic_counts import topic_counts
 
 READY_SECONDS = 30
 IDS = 5_000
@@ -41,10 +41,10 @@ def test_two_imports_and_the_stream_write_the_same_ids(
     redis_url: str,
     tmp_path: Path,
     rnd: Random,
-    tell: Tell,
+    note: Note,
 ) -> None:
     rounds = times(20)
-    tell("rounds of 5,000 ids", rounds)
+    note("rounds of 5,000 ids", rounds)
     jobs.settings["CSV_CHUNK_BYTES"] = "16384"
     logs = [tmp_path / f"worker-{n}.log" for n in range(2)]
     for log in logs:
@@ -58,7 +58,7 @@ def test_two_imports_and_the_stream_write_the_same_ids(
         final |= {UUID(str(m["transaction_id"])): str(m["status"]) for m in messages}
         files = [shuffled(messages, rnd, some_pending=True) for _ in range(2)]
         ids = [imports.accept("".join(map(line, rows)).encode()) for rows in files]
-        before = account(engine, topic.name)
+        before = topic_counts(engine, topic.name)
         for import_id in ids:
             queue.enqueue_import(redis_url, import_id)
         until(lambda i=ids: any(imports.row(one).done_chunks for one in i), READY_SECONDS)  # type: ignore[misc]
@@ -69,12 +69,12 @@ def test_two_imports_and_the_stream_write_the_same_ids(
         assert [(row.state, row.read_count, row.conflict_count, row.attempt) for row in rows] == [
             ("SUCCEEDED", IDS, 0, 1)
         ] * 2
-        after = account(engine, topic.name)
+        after = topic_counts(engine, topic.name)
         assert (after.read - before.read, after.conflict, after.rejected) == (IDS, 0, 0)
         new = [*(row.inserted_count for row in rows), after.inserted - before.inserted]
         assert sum(new) == IDS
         inserted = [a + b for a, b in zip(inserted, new, strict=True)]
-    tell("inserted by import, import, stream", inserted)
+    note("inserted by import, import, stream", inserted)
     assert all(inserted), "they did not write at once: the run proves nothing"
     with db.read(engine) as connection:
         stored = connection.execute(sa.text("SELECT transaction_id, status FROM transactions"))

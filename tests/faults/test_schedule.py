@@ -17,17 +17,17 @@ from rq.job import Job
 from sqlalchemy import Engine
 
 from fcgraph import db, job_runs, queue, settings
-from fcgraph.files import Files
 from fcgraph.reports.period import Period, parse_period
 from fcgraph.settings import Settings
-from tests.faults.conftest import Tell
+from fcgraph.storage.files import Files
+from tests.faults.conftest import Note
 from tests.faults.imports import RESUME_SECONDS_MAX, Imports
 from tests.faults.run import times
 from tests.jobs.processes import Environment
 from tests.reports.stored import Paid, store
 from tests.waiting import until
 from workers import jobs as work
-from workers.scheduler import Scheduler, plan
+from workers.scheduler import Scheduler, schedule
 
 ALIVE_SECONDS_MAX = 1.5  # a scheduler has fired everything by then, or not yet begun
 LOCK_SECONDS_MAX = 20  # a killed one's lock has expired by then
@@ -36,9 +36,9 @@ ENTRIES = {"scheduled-due-reports", "scheduled-sweep-imports", "scheduled-sweep-
 
 
 def test_schedulers_killed_at_any_moment_while_another_runs(
-    jobs: Environment, imports: Imports, engine: Engine, redis_url: str, rnd: Random, tell: Tell
+    jobs: Environment, imports: Imports, engine: Engine, redis_url: str, rnd: Random, note: Note
 ) -> None:
-    tell("kills", times(50))
+    note("kills", times(50))
     store(engine, Paid(1, 2, "1.00", "USD", "2025-03-10T10:00:00Z"))
     jobs.start("-m", "workers.worker")
     running = [jobs.start("-m", "workers.scheduler") for _ in range(2)]
@@ -81,14 +81,14 @@ class Clock(datetime):
 class Nights:
     """Schedulers and a worker that live by a clock of their own, on a real Redis and PostgreSQL."""
 
-    def __init__(self, given: Settings, client: Redis) -> None:
+    def __init__(self, settings: Settings, client: Redis) -> None:
         self.client = client
-        self._given = given
+        self._given = settings
         self._schedulers: list[Scheduler] = []
 
     def start(self, count: int) -> None:
         """So many schedulers are new, and none of the old ones is left."""
-        self._schedulers = [Scheduler(plan(self._given), self.client, interval_seconds=2) for _ in range(count)]
+        self._schedulers = [Scheduler(schedule(self._given), self.client, interval_seconds=2) for _ in range(count)]
         for scheduler in self._schedulers:
             scheduler.round(Clock.at, at_start=True)
 
@@ -148,10 +148,10 @@ def test_a_scheduler_asleep_over_a_months_end_makes_up_for_it(nights: Nights, en
 
 
 def test_months_of_a_faked_clock_are_each_reported_once(
-    nights: Nights, engine: Engine, tmp_path: Path, rnd: Random, tell: Tell
+    nights: Nights, engine: Engine, tmp_path: Path, rnd: Random, note: Note
 ) -> None:
     count = max(3, times(24))
-    tell("months", count)
+    note("months", count)
     months = [str(Period(2023 + n // 12, n % 12 + 1)) for n in range(count)]
     store(engine, *paid_in(*months))
     Clock.at = datetime(2023, 1, 20, tzinfo=UTC)

@@ -8,7 +8,7 @@ import json
 import lzma
 from typing import NamedTuple
 
-from fcgraph.records import COLUMNS
+from fcgraph.rules.records import COLUMNS
 
 USER = "00000000-0000-0000-0000-00000000000{}"
 GOOD: dict[str, str] = {

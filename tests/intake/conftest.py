@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from tests.intake.doors import Doors, settings_of
+from tests.intake.channels import Resources, settings_of
 
 
 @pytest.fixture
-def doors(engine: Engine, database_url: str, tmp_path: Path) -> Doors:
-    return Doors(engine, settings_of(database_url, tmp_path))
+def resources(engine: Engine, database_url: str, tmp_path: Path) -> Resources:
+    return Resources(engine, settings_of(database_url, tmp_path))

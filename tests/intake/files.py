@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tests.intake.cases import GOOD, HEADER
-from tests.intake.doors import payment_id, row
+from tests.intake.channels import payment_id, row
 
 BOM = "\ufeff"
 

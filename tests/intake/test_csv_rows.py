@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fcgraph import csv_rows
-from fcgraph.csv_rows import Row
 from fcgraph.errors import Refused
+from fcgraph.intake import csv_rows
+from fcgraph.intake.csv_rows import Row
 from tests.intake.cases import FILES, HEADER, LINES, File, line
 
 LINE_MAX = 64 * 1024
@@ -32,16 +32,16 @@ def rows_of(data: bytes, chunk_bytes: int = 4096) -> list[tuple[int, bytes]]:
                 t.encode("latin-1") for t in texts
             ]
             found += [(n, raw[n - chunk.first_line]) for n in chunk.lines]
-        found += [(row.line, row.raw) for row in chunk.odd]
+        found += [(row.line, row.raw) for row in chunk.irregular]
     return sorted((number, raw) for number, raw in found if raw.strip())
 
 
-def odd_rows(data: bytes) -> list[Row]:
+def irregular_rows(data: bytes) -> list[Row]:
     header = csv_rows.read_header(data)
     chunks = csv_rows.chunks(
         io.BytesIO(data), header.end_byte, header.next_line, chunk_bytes=1 << 20, line_max_bytes=LINE_MAX
     )
-    return [row for chunk in chunks for row in chunk.odd]
+    return [row for chunk in chunks for row in chunk.irregular]
 
 
 GOOD_HEADERS = (
@@ -88,7 +88,7 @@ def test_line_numbers_and_raw_bytes_are_exact(end: bytes) -> None:
 def test_a_row_over_several_lines_counts_all_of_them() -> None:
     data = f'{HEADER},note\n{line()},"one\r\ntwo, three\n"\nnext\n'.encode()
     assert rows_of(data) == [(2, f'{line()},"one\r\ntwo, three\n"'.encode()), (5, b"next")]
-    (row,) = odd_rows(data)
+    (row,) = irregular_rows(data)
     assert row.fields is not None
     assert row.fields[-1] == "one\r\ntwo, three\n"
 
@@ -97,7 +97,7 @@ def test_an_unclosed_quote_names_its_line_and_costs_that_line_only() -> None:
     data = (
         f"{HEADER}\n{line()}\n{line(status=chr(34) + 'completed')}\n{line()}\n{line(amount=chr(34) + '1' + chr(34))}\n"
     )
-    found = odd_rows(data.encode())
+    found = irregular_rows(data.encode())
     assert [(row.line, row.problem) for row in found] == [(3, "the quote opened in line 3 is not closed")]
     assert [number for number, _ in rows_of(data.encode())] == [2, 3, 4, 5]
 
@@ -105,14 +105,14 @@ def test_an_unclosed_quote_names_its_line_and_costs_that_line_only() -> None:
 def test_quotes_that_open_in_two_rows_do_not_swallow_those_between() -> None:
     """Together they would be one note of four lines; but rows stand in it, so the first quote was never closed."""
     rows = [line() + ',"paid', line() + ",fine", line() + ",fine", line() + ',late"', line() + ',"a, b"']
-    found = odd_rows("\n".join([HEADER + ",note", *rows, ""]).encode())
+    found = irregular_rows("\n".join([HEADER + ",note", *rows, ""]).encode())
     assert [(row.line, row.problem) for row in found] == [
         (2, "the quote opened in line 2 is not closed before the next row"),
         (5, "the quote opened in line 5 is not closed"),
         (6, None),
     ]
     first = 'one\ntwo",' + line()
-    (row,) = odd_rows(f'note,{HEADER}\n"{first}\n'.encode())
+    (row,) = irregular_rows(f'note,{HEADER}\n"{first}\n'.encode())
     assert (row.line, row.fields and row.fields[0]) == (2, "one\ntwo")
 
 

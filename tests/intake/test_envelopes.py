@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from fcgraph import records
-from fcgraph.records import Rejection
+from fcgraph.rules import records
+from fcgraph.rules.records import Rejection
 from tests.intake.cases import GOOD, message
-from tests.intake.doors import Doors
+from tests.intake.channels import Resources
 
 _JSON = message()
 CONNECT = "value.converter.schemas.enable=false"
@@ -87,11 +87,13 @@ def test_an_object_that_only_resembles_an_envelope_meets_the_rules(value: bytes)
     assert not isinstance(records.read_message(value), Rejection)
 
 
-def test_all_of_them_are_stored_with_their_bytes_and_stop_nothing(doors: Doors) -> None:
-    doors.send([*((0, n, case.value) for n, case in enumerate(ENVELOPES)), (0, len(ENVELOPES), _JSON)])
-    stored = doors.kept()
-    assert [(kept.position, kept.raw) for kept in stored] == [
+def test_all_of_them_are_stored_with_their_bytes_and_stop_nothing(resources: Resources) -> None:
+    resources.send([*((0, n, case.value) for n, case in enumerate(ENVELOPES)), (0, len(ENVELOPES), _JSON)])
+    stored = resources.records()
+    assert [(records.position, records.raw) for records in stored] == [
         (n, case.value or b"") for n, case in enumerate(ENVELOPES)
     ]
-    assert [[problem["code"] for problem in kept.problems] for kept in stored] == [[case.code] for case in ENVELOPES]
-    assert len(doors.payments()) == 1
+    assert [[problem["code"] for problem in records.problems] for records in stored] == [
+        [case.code] for case in ENVELOPES
+    ]
+    assert len(resources.payments()) == 1

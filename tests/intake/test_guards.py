@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from fcgraph import db
 from fcgraph.intake import dismiss, resolve_conflict
 from tests.intake.cases import USER
-from tests.intake.doors import Doors, payment_id, row
+from tests.intake.channels import Resources, payment_id, row
 
 SUSPICIOUS = "20000.00"
 REVISION = (
@@ -22,8 +22,8 @@ REVISION = (
 )
 
 
-def execute(doors: Doors, *statements: str) -> None:
-    with db.write(doors.engine) as connection:
+def execute(resources: Resources, *statements: str) -> None:
+    with db.write(resources.engine) as connection:
         for statement in statements:
             connection.execute(sa.text(statement))
 
@@ -41,30 +41,30 @@ def execute(doors: Doors, *statements: str) -> None:
         "suspicions = '{SELF_TRANSFER}'",
     ],
 )
-def test_a_payment_changes_only_with_a_revision_of_the_same_transaction(doors: Doors, change: str) -> None:
-    doors.import_rows([row(1, status="pending"), row(2, status="pending")])
-    before = doors.payments()
+def test_a_payment_changes_only_with_a_revision_of_the_same_transaction(resources: Resources, change: str) -> None:
+    resources.import_rows([row(1, status="pending"), row(2, status="pending")])
+    before = resources.payments()
     update = f"UPDATE transactions SET {change}"
     with pytest.raises(DBAPIError, match="a change needs a revision in the same transaction"):
-        execute(doors, update)
-    execute(doors, REVISION)  # an earlier transaction's
+        execute(resources, update)
+    execute(resources, REVISION)  # an earlier transaction's
     with pytest.raises(DBAPIError, match="a change needs a revision in the same transaction"):
-        execute(doors, update)
-    assert doors.payments() == before
+        execute(resources, update)
+    assert resources.payments() == before
 
 
-def test_one_revision_is_good_for_one_change_and_for_what_the_payment_was(doors: Doors) -> None:
-    doors.import_rows([row(1, status="pending")])
+def test_one_revision_is_good_for_one_change_and_for_what_the_payment_was(resources: Resources) -> None:
+    resources.import_rows([row(1, status="pending")])
     complete = "UPDATE transactions SET status = 'completed'"
     with pytest.raises(DBAPIError, match=f"payment {payment_id(1)}: a change needs"):
-        execute(doors, REVISION, complete, "UPDATE transactions SET amount = 1")
+        execute(resources, REVISION, complete, "UPDATE transactions SET amount = 1")
     with pytest.raises(DBAPIError, match="a change needs a revision"):
-        execute(doors, REVISION.replace("amount::text", "'7.00'"), complete)
+        execute(resources, REVISION.replace("amount::text", "'7.00'"), complete)
     with pytest.raises(DBAPIError, match="a change needs a revision"):
-        execute(doors, REVISION, "UPDATE transactions SET status = 'failed'")
-    execute(doors, "UPDATE transactions SET status = status")
-    execute(doors, REVISION, complete)
-    assert doors.payments()[0][6] == "completed"
+        execute(resources, REVISION, "UPDATE transactions SET status = 'failed'")
+    execute(resources, "UPDATE transactions SET status = status")
+    execute(resources, REVISION, complete)
+    assert resources.payments()[0][6] == "completed"
 
 
 @pytest.mark.parametrize(
@@ -88,49 +88,49 @@ def test_one_revision_is_good_for_one_change_and_for_what_the_payment_was(doors:
         ("UPDATE intake_records SET resolution = 'KEEP_STORED' WHERE resolution = 'DISMISSED'", "has ended"),
     ],
 )
-def test_history_is_never_rewritten(doors: Doors, statement: str, said: str) -> None:
-    doors.import_rows([row(1, status="pending"), row(2, amount="x"), row(3, amount="x")])
-    doors.import_rows([row(1)])
-    dismiss(doors.engine, [doors.kept()[0].record_id], "test", principal="cli:test")
+def test_history_is_never_rewritten(resources: Resources, statement: str, said: str) -> None:
+    resources.import_rows([row(1, status="pending"), row(2, amount="x"), row(3, amount="x")])
+    resources.import_rows([row(1)])
+    dismiss(resources.engine, [resources.records()[0].record_id], "test", principal="cli:test")
     with pytest.raises(DBAPIError, match=said):
-        execute(doors, statement)
+        execute(resources, statement)
 
 
-def test_a_rehearsal_may_start_over(doors: Doors) -> None:
+def test_a_rehearsal_may_start_over(resources: Resources) -> None:
     """Records of a dry run, and of an import that wrote nothing, are ended at birth; only they may go."""
     for options in ({"dry_run": True}, {"mode": "ALL_OR_NOTHING"}):
-        doors.import_rows([row(1, amount="x")], **options)
-    execute(doors, "DELETE FROM intake_records")
-    assert doors.kept() == []
+        resources.import_rows([row(1, amount="x")], **options)
+    execute(resources, "DELETE FROM intake_records")
+    assert resources.records() == []
 
 
-def test_a_record_is_superseded_only_by_something(doors: Doors) -> None:
-    doors.import_rows([row(1, amount="x")])
+def test_a_record_is_superseded_only_by_something(resources: Resources) -> None:
+    resources.import_rows([row(1, amount="x")])
     for change in ("resolution = 'SUPERSEDED'", "resolution = 'DISMISSED', superseded_position = 1"):
         with pytest.raises(DBAPIError, match="ck_intake_records_superseded"):
-            execute(doors, f"UPDATE intake_records SET resolved_at = now(), {change}")
+            execute(resources, f"UPDATE intake_records SET resolved_at = now(), {change}")
 
 
-def revisions(doors: Doors) -> list[Any]:
-    return doors.rows("SELECT previous, note, decided_by FROM payment_revisions ORDER BY transaction_id, revision")
+def revisions(resources: Resources) -> list[Any]:
+    return resources.rows("SELECT previous, note, decided_by FROM payment_revisions ORDER BY transaction_id, revision")
 
 
-def test_a_revision_keeps_all_that_the_payment_was_with_its_suspicion(doors: Doors) -> None:
-    doors.import_rows([row(1, amount=SUSPICIOUS, status="pending"), row(2, status="pending")])
-    doors.import_rows([row(1, amount=SUSPICIOUS), row(2)])
-    doors.import_rows([row(1, amount="611.3")])
-    conflict = doors.kept()[0].record_id
+def test_a_revision_keeps_all_that_the_payment_was_with_its_suspicion(resources: Resources) -> None:
+    resources.import_rows([row(1, amount=SUSPICIOUS, status="pending"), row(2, status="pending")])
+    resources.import_rows([row(1, amount=SUSPICIOUS), row(2)])
+    resources.import_rows([row(1, amount="611.3")])
+    conflict = resources.records()[0].record_id
     for _ in range(2):
         resolve_conflict(
-            doors.engine,
-            doors.settings,
+            resources.engine,
+            resources.settings,
             conflict,
             "ACCEPT_INCOMING",
             "the bank says so",
             "test",
             principal="key:finance",
         )
-    by_itself, decided, other = revisions(doors)
+    by_itself, decided, other = revisions(resources)
     suspicion = {"is_suspicious": True, "suspicions": ["AMOUNT_OVER_THRESHOLD"]}
     assert by_itself.previous == decided.previous | {"status": "pending"}
     assert decided.previous == suspicion | {
@@ -145,6 +145,6 @@ def test_a_revision_keeps_all_that_the_payment_was_with_its_suspicion(doors: Doo
     assert [(r.note, r.decided_by) for r in (by_itself, decided, other)] == [
         (None, None), ("the bank says so", "key:finance"), (None, None),
     ]  # fmt: skip
-    assert doors.payments()[0][7:] == (False, None)
-    (record,) = doors.rows("SELECT resolution, note, resolved_by FROM intake_records")
+    assert resources.payments()[0][7:] == (False, None)
+    (record,) = resources.rows("SELECT resolution, note, resolved_by FROM intake_records")
     assert tuple(record) == ("ACCEPT_INCOMING", "the bank says so", "key:finance")

@@ -10,9 +10,9 @@ import pytest
 
 from fcgraph.intake import Counts
 from tests.intake.cases import HEADER, USER
-from tests.intake.doors import Doors, payment_id, row
+from tests.intake.channels import Resources, payment_id, row
 from tests.intake.files import EXTRA, file
-from tests.intake.test_kept import rejects
+from tests.intake.test_intake_records import rejects
 
 Table = list[list[str]]
 DIALECTS: tuple[dict[str, object], ...] = (
@@ -49,20 +49,20 @@ CORRECTIONS = {"1,250.00": "1250.00", "Paid": "completed", "2025-05-20 10:00:00"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a29_five_faulty_rows_are_five_payments_in_the_end(doors: Doors, dialect: dict[str, object]) -> None:
-    job = doors.import_csv(file(*rows_of_a29()))
-    assert doors.counts(job) == Counts(read=5, inserted=1, rejected=4)
-    table = read(rejects(doors, job))
+def test_a29_five_faulty_rows_are_five_payments_in_the_end(resources: Resources, dialect: dict[str, object]) -> None:
+    job = resources.import_csv(file(*rows_of_a29()))
+    assert resources.counts(job) == Counts(read=5, inserted=1, rejected=4)
+    table = read(rejects(resources, job))
     assert [row[1] for row in table[1:]].count("") == 1  # one stands whole
     for cells in table[1:]:
         for n, cell in enumerate(cells[:7]):
             for wrong, right in CORRECTIONS.items():
                 cell = cell.replace(wrong, right)
             cells[n] = cell
-    again = doors.import_csv(written(table, dialect))
-    assert doors.counts(again) == Counts(read=4, inserted=4)
-    assert [r for r in doors.kept() if r.resolution is None] == []  # each corrected row superseded its record
-    assert [(p[0][-1], str(p[3])) for p in doors.payments()] == [
+    again = resources.import_csv(written(table, dialect))
+    assert resources.counts(again) == Counts(read=4, inserted=4)
+    assert [r for r in resources.records() if r.resolution is None] == []  # each corrected row superseded its record
+    assert [(p[0][-1], str(p[3])) for p in resources.payments()] == [
         ("1", "10.0000"), ("2", "1250.0000"), ("3", "1250.0000"), ("4", "11.0000"), ("5", "12.0000"),
     ]  # fmt: skip
 
@@ -92,43 +92,43 @@ WHOLE: tuple[tuple[str, bytes, Callable[[str], str]], ...] = (
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("data", "correct"), [case[1:] for case in WHOLE], ids=[case[0] for case in WHOLE])
 def test_each_row_that_stands_whole_is_corrected_in_its_cell(
-    doors: Doors, data: bytes, correct: Callable[[str], str], dialect: dict[str, object]
+    resources: Resources, data: bytes, correct: Callable[[str], str], dialect: dict[str, object]
 ) -> None:
-    job = doors.import_csv(data)
-    counts = doors.counts(job)
-    table = read(rejects(doors, job))
+    job = resources.import_csv(data)
+    counts = resources.counts(job)
+    table = read(rejects(resources, job))
     ((text, *empty),) = [cells[:-4] for cells in table[1:]]
     assert ("," in text, set(empty)) == (True, {""})
     # Sent again as it is, it stays what it was, however often; corrected after that it is a payment.
     for _ in range(2):
-        job = doors.import_csv(written(table, dialect), reimport=True)
-        assert doors.counts(job) == Counts(read=1, rejected=1)
-        (problem, *_) = doors.kept()[-1].problems
+        job = resources.import_csv(written(table, dialect), reimport=True)
+        assert resources.counts(job) == Counts(read=1, rejected=1)
+        (problem, *_) = resources.records()[-1].problems
         assert problem["code"] in ("INVALID_CSV", "INVALID_ENCODING", "EXTRA_VALUES")
-        table = read(rejects(doors, job))
+        table = read(rejects(resources, job))
         assert table[1][:1] == [text]
         assert set(table[1][1:-4]) == {""}
         assert problem["message"].count("unchanged") <= 1
     table[1][0] = correct(text)
     assert table[1][0] != text
-    assert doors.counts(doors.import_csv(written(table, dialect))) == Counts(read=1, inserted=1)
-    assert payment_id(1) in [p[0] for p in doors.payments()]
+    assert resources.counts(resources.import_csv(written(table, dialect))) == Counts(read=1, inserted=1)
+    assert payment_id(1) in [p[0] for p in resources.payments()]
     assert counts.rejected == 1
 
 
-def test_a_row_taken_apart_keeps_its_columns_where_the_rejects_file_has_others(doors: Doors) -> None:
+def test_a_row_taken_apart_keeps_its_columns_where_the_rejects_file_has_others(resources: Resources) -> None:
     """Own columns moved to the front, values that are wrong for other reasons are said as of any row."""
     head = f"_line,_problems,{HEADER},_outcome"
     data = f'{head}\n2,,"{row(1)}",,,,,,,REJECTED\n3,,"{row(2, amount="x")}",,,,,,,REJECTED\n'
-    assert doors.counts(doors.import_csv(data)) == Counts(read=2, inserted=1, rejected=1)
-    (kept,) = doors.kept()
-    assert [(p["column"], p["code"]) for p in kept.problems] == [("amount", "INVALID_AMOUNT")]
+    assert resources.counts(resources.import_csv(data)) == Counts(read=2, inserted=1, rejected=1)
+    (records,) = resources.records()
+    assert [(p["column"], p["code"]) for p in records.problems] == [("amount", "INVALID_AMOUNT")]
 
 
-def test_only_a_rejects_file_has_rows_in_one_cell(doors: Doors) -> None:
-    assert doors.counts(doors.import_csv(f'{HEADER}\n"{row(1)}",,,,,,\n')) == Counts(read=1, rejected=1)
+def test_only_a_rejects_file_has_rows_in_one_cell(resources: Resources) -> None:
+    assert resources.counts(resources.import_csv(f'{HEADER}\n"{row(1)}",,,,,,\n')) == Counts(read=1, rejected=1)
 
 
-def test_a_row_emptied_in_a_rejects_file_is_no_row(doors: Doors) -> None:
-    job = doors.import_csv(f"{HEADER},_line,_outcome,_problems\n,,,,,,,2,REJECTED,x\n{row(1)},3,REJECTED,x\n")
-    assert (doors.counts(job), doors.job(job).skipped_lines) == (Counts(read=1, inserted=1), 1)
+def test_a_row_emptied_in_a_rejects_file_is_no_row(resources: Resources) -> None:
+    job = resources.import_csv(f"{HEADER},_line,_outcome,_problems\n,,,,,,,2,REJECTED,x\n{row(1)},3,REJECTED,x\n")
+    assert (resources.counts(job), resources.job(job).skipped_lines) == (Counts(read=1, inserted=1), 1)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tests.intake.cases import message
-from tests.intake.doors import Doors, payment_id
+from tests.intake.channels import Resources, payment_id
 
 
-def test_a_suspicion_counts_in_the_range_of_its_own_partition(doors: Doors) -> None:
+def test_a_suspicion_counts_in_the_range_of_its_own_partition(resources: Resources) -> None:
     def sent(n: int, amount: str) -> bytes:
         return message(transaction_id=payment_id(n), amount=amount)
 
-    doors.send(
+    resources.send(
         [
             (0, 0, sent(1, "10000.01")),
             (0, 1, sent(2, "1.00")),
@@ -20,6 +20,6 @@ def test_a_suspicion_counts_in_the_range_of_its_own_partition(doors: Doors) -> N
             (2, 0, sent(5, "1.00")),
         ]
     )
-    ranges = doors.rows("SELECT partition, inserted_count, suspicious_count FROM kafka_ranges ORDER BY partition")
+    ranges = resources.rows("SELECT partition, inserted_count, suspicious_count FROM kafka_ranges ORDER BY partition")
     assert [tuple(row) for row in ranges] == [(0, 2, 1), (1, 2, 2), (2, 1, 0)]
-    assert doors.batch_counts().suspicious == 3
+    assert resources.batch_counts().suspicious == 3

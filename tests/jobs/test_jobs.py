@@ -12,8 +12,8 @@ from rq import Queue
 from sqlalchemy import Engine
 
 from fcgraph import db, job_runs, reports
-from fcgraph.files import Files
 from fcgraph.reports.period import period_at
+from fcgraph.storage.files import Files
 from tests.jobs.processes import Environment
 from tests.jobs.uploads import accept
 from tests.reports.stored import Paid, store
@@ -158,7 +158,7 @@ def test_a_job_is_owed_until_it_ended_well_since_midnight(
         assert job_runs.is_owed(connection, "due", since=since, tried_before=tried_before) == owed
 
 
-def test_due_reports_that_did_not_end_well_are_asked_for_again(
+def test_due_reports_that_did_not_end_well_are_requested_for_again(
     environment: Environment, engine: Engine, redis_url: str
 ) -> None:
     assert run(environment, "run_due_reports()", FCGRAPH_FAILPOINT="report-written=kill") == -9
@@ -172,12 +172,12 @@ def test_due_reports_that_did_not_end_well_are_asked_for_again(
     assert waiting(redis_url) == []
 
 
-def test_only_the_latest_runs_are_kept(engine: Engine) -> None:
+def test_only_the_latest_runs_are_stored(engine: Engine) -> None:
     for number in range(5):
-        with job_runs.recorded(engine, "a", correlation_id=str(number), kept_max=3):
+        with job_runs.recorded(engine, "a", correlation_id=str(number), runs_max=3):
             pass
-    with job_runs.recorded(engine, "b", correlation_id="other", kept_max=3):
+    with job_runs.recorded(engine, "b", correlation_id="other", runs_max=3):
         pass
     with db.read(engine) as connection:
-        kept = connection.execute(sa.text("SELECT correlation_id FROM job_runs ORDER BY started_at")).scalars().all()
-    assert kept == ["2", "3", "4", "other"]
+        records = connection.execute(sa.text("SELECT correlation_id FROM job_runs ORDER BY started_at")).scalars().all()
+    assert records == ["2", "3", "4", "other"]

@@ -16,7 +16,7 @@ from fcgraph.embedded import ports
 from fcgraph.settings import Settings
 from tests.jobs.processes import Environment, redis_at, stop
 from tests.waiting import until
-from workers.scheduler import Scheduler, plan
+from workers.scheduler import Scheduler, schedule
 
 NOON = datetime(2025, 6, 15, 12, tzinfo=UTC)
 ALL = ["due-reports", "sweep-imports", "sweep-reports"]
@@ -34,7 +34,7 @@ def scheduler(client: Redis) -> Scheduler:
 
 
 def make_scheduler(client: Redis, zone: str = "UTC") -> Scheduler:
-    return Scheduler(plan(Settings(report_timezone=zone)), client, interval_seconds=2)
+    return Scheduler(schedule(Settings(report_timezone=zone)), client, interval_seconds=2)
 
 
 def waiting(client: Redis) -> list[str]:
@@ -65,7 +65,7 @@ def take_all(client: Redis) -> list[str]:
 )
 def test_midnight_is_the_reporting_zones(zone: str, now: str, midnight: str) -> None:
     assert reports.next_midnight(datetime.fromisoformat(now), zone) == datetime.fromisoformat(midnight)
-    due_reports = next(p for p in plan(Settings(report_timezone=zone)) if p.job_id == "due-reports")
+    due_reports = next(p for p in schedule(Settings(report_timezone=zone)) if p.job_id == "due-reports")
     assert due_reports.next_after(datetime.fromisoformat(now)) == datetime.fromisoformat(midnight)
 
 
@@ -223,7 +223,7 @@ def test_redis_away_at_the_start_and_later_is_said_and_waited_for(environment: E
     assert stop(process) == 0
 
 
-def test_a_wrong_setting_is_told_without_its_value(environment: Environment) -> None:
+def test_a_wrong_setting_is_reported_without_its_value(environment: Environment) -> None:
     ended = environment.run("-m", "workers.scheduler", REPORT_TIMEZONE="Mars/Olympus")
     assert ended.returncode == 2
     assert "REPORT_TIMEZONE" in ended.stderr

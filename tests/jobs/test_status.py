@@ -26,14 +26,14 @@ def status(environment: Environment, *options: str) -> str:
     return done.stdout
 
 
-def told(environment: Environment) -> dict[str, Any]:
+def answer(environment: Environment) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(status(environment, "--json"))
     assert list(found["away"]) == ["kafka"]
     return found
 
 
 def ended_well(environment: Environment) -> bool:
-    runs = {run["job"]: run["state"] for run in told(environment)["last_runs"]}
+    runs = {run["job"]: run["state"] for run in answer(environment)["last_runs"]}
     return runs == dict.fromkeys(("run_due_reports", "sweep_imports", "sweep_reports"), "SUCCEEDED")
 
 
@@ -44,7 +44,7 @@ def test_what_is_scheduled_when_it_ran_and_how_it_ended(environment: Environment
     scheduler = environment.start("-m", "workers.scheduler")
     until(lambda: ended_well(environment), seconds=40)
 
-    found = told(environment)
+    found = answer(environment)
     assert {one["job_id"].removeprefix("scheduled-") for one in found["scheduled"]} == JOBS
     (due_reports,) = (one for one in found["last_runs"] if one["job"] == "run_due_reports")
     assert due_reports["detail"] == f"{a_month_ago()} v1"
@@ -62,10 +62,13 @@ def test_what_is_scheduled_when_it_ran_and_how_it_ended(environment: Environment
     assert "overdue" in status(environment)
 
 
-def test_a_failure_is_told_with_its_reason(environment: Environment, engine: Engine) -> None:
+def test_a_failure_is_reported_with_its_reason(environment: Environment, engine: Engine) -> None:
     try:
-        with job_runs.recorded(engine, "run_due_reports", correlation_id="test", kept_max=2):
+        with job_runs.recorded(engine, "run_due_reports", correlation_id="test", runs_max=2):
             raise ZeroDivisionError
     except ZeroDivisionError:
         pass
-    assert "FAILED in 0.0 s ZeroDivisionError" in " ".join(status(environment).replace("│", " ").split())
+    lines = status(environment).splitlines()
+    (first,) = [n for n, line in enumerate(lines) if "ZeroDivisionError" in line]
+    assert "due-reports" in lines[first]
+    assert "FAILED in 0.0 s" in lines[first + 1]

@@ -40,7 +40,7 @@ def rows(count: int) -> bytes:
 
 
 @pytest.mark.parametrize("command", ["workers.worker", "rq"])
-def test_jobs_are_run_by_our_worker_and_by_a_plain_one(
+def test_jobs_are_run_by_our_worker_and_by_a_default_one(
     environment: Environment, engine: Engine, redis_url: str, tmp_path: Path, command: str
 ) -> None:
     queue.enqueue_report(redis_url, "2025-05")

@@ -7,15 +7,15 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from fcgraph import csv_imports
-from fcgraph.files import Files
+from fcgraph import imports
+from fcgraph.storage.files import Files
 
 HEADER = b"transaction_id,sender_id,receiver_id,amount,currency,timestamp,status\n"
 
 
 def accept(engine: Engine, uploads: Path, lines: bytes) -> UUID:
     """Accept a file of these lines below the header; the value is its import."""
-    return csv_imports.accept(
+    return imports.accept(
         engine,
         Files(uploads),
         [HEADER, lines],

@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ from fcgraph import db, queries
 from fcgraph.api.reader import Reader
 from fcgraph.embedded import postgres
 from fcgraph.queries import OPERATOR, users
-from fcgraph.queries.pages import KEY_TEXT_MAX_CHARS, Order, PageAsked, read_cursor, write_cursor
+from fcgraph.queries.pages import KEY_TEXT_MAX_CHARS, Order, PageRequest, read_cursor, write_cursor
 from fcgraph.settings import Settings
 from tests import services
-from tests.api.asking import Api, serving
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 
 NAME_MAX = Settings.model_fields["user_name_max_chars"].default
@@ -48,6 +48,7 @@ def test_the_longest_cursor_of_every_list_is_accepted(order: Order, letter: str)
         "text": letter * KEY_TEXT_MAX_CHARS,
         "bigint": -(2**63),
         "uuid": uuid.UUID(int=2**128 - 1),
+        "date": date(9999, 12, 31),
         "timestamptz": datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
     }
     types = [t for _, t in order.columns]
@@ -107,7 +108,7 @@ async def _backwards(database_url: str, size: int) -> list[str]:
     before: str | None = None
     try:
         while True:
-            page = PageAsked(size, backwards=True, before=before)
+            page = PageRequest(size, backwards=True, before=before)
             found: list[Any] = await reader.fetch(users.users(None, page, viewer=OPERATOR))
             seen += [str(row["userId"]) for row in found[:size]]
             if len(found) <= size:
@@ -148,10 +149,12 @@ def test_names_of_any_script_and_length(engine: Engine, api: Api, url: str, name
 
 def test_a_page_of_users_comes_from_the_index(engine: Engine) -> None:
     """Sorted by the beginning of the name, as the index is: nothing is read beyond the page."""
-    page = users.users(None, PageAsked(10, after=users.cursor_of("m", uuid.UUID(int=0))), viewer=OPERATOR)
+    page = users.users(None, PageRequest(10, after=users.cursor_of("m", uuid.UUID(int=0))), viewer=OPERATOR)
     sql = page.sql.replace("$1", "'m'").replace("$2", f"'{uuid.UUID(int=0)}'")
     with db.read(engine) as connection:
-        connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        # Of a table as small as this one other plans cost as little.
+        for other in ("seqscan", "bitmapscan", "sort"):
+            connection.execute(sa.text(f"SET LOCAL enable_{other} = off"))
         plan = "\n".join(connection.scalars(sa.text(f"EXPLAIN {sql.replace(':', chr(92) + ':')}")))
     assert "Index Scan using ix_users_name" in plan
     assert "Index Cond" in plan

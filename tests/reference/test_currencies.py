@@ -16,20 +16,20 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from fcgraph import db, intake
-from fcgraph.csv_rows import one_row, read_header
 from fcgraph.errors import Refused, Unavailable
 from fcgraph.intake import Source, Writer
-from fcgraph.intake.settle import settle
+from fcgraph.intake.apply import apply_batch
+from fcgraph.intake.csv_rows import one_row, read_header
 from fcgraph.reference.currencies import Currency, currencies, save_currency
 from tests.intake.cases import GOOD, HEADER
-from tests.intake.doors import Doors, payment_id, row, settings_of
+from tests.intake.channels import Resources, payment_id, row, settings_of
 from tests.reports.stored import revise
 from tests.waiting import until
 
 
 @pytest.fixture
-def doors(engine: Engine, database_url: str, tmp_path: Path) -> Doors:
-    return Doors(engine, settings_of(database_url, tmp_path))
+def resources(engine: Engine, database_url: str, tmp_path: Path) -> Resources:
+    return Resources(engine, settings_of(database_url, tmp_path))
 
 
 def save(engine: Engine, code: str = "VND", minor_units: int = 2, suspicious_above: str = "10000") -> Currency:
@@ -42,8 +42,8 @@ def message(n: int, **changed: str) -> bytes:
     return json.dumps({**GOOD, "transaction_id": payment_id(n), **changed}).encode()
 
 
-def amounts(doors: Doors) -> dict[str, str]:
-    return {str(p[0]): str(p[3]) for p in doors.payments()}
+def amounts(resources: Resources) -> dict[str, str]:
+    return {str(p[0]): str(p[3]) for p in resources.payments()}
 
 
 def test_a_currency_is_added_changed_and_listed(engine: Engine) -> None:
@@ -84,13 +84,13 @@ def test_what_no_currency_can_be_is_refused_with_its_path(
     assert [c.code for c in currencies(engine)] == ["EUR", "PHP", "USD"]
 
 
-def test_a_running_intake_sees_a_new_and_a_changed_currency(doors: Doors) -> None:
+def test_a_running_intake_sees_a_new_and_a_changed_currency(resources: Resources) -> None:
     """The same writer goes on: a consumer has one for all its life, a worker one for each import."""
-    with db.write(doors.engine) as connection:
+    with db.write(resources.engine) as connection:
         source = Source("KAFKA", topic_ref=intake.topic_ref(connection, "cluster", "t", "id"))
     header = read_header(f"{HEADER}\n".encode())
-    job = doors.accept(f"{HEADER}\n{row(90)}\n").import_id
-    writer = Writer(doors.engine, doors.settings)
+    job = resources.accept(f"{HEADER}\n{row(90)}\n").import_id
+    writer = Writer(resources.engine, resources.settings)
     offset = 0
 
     def outcome(currency: str, amount: str) -> tuple[str, ...]:
@@ -100,30 +100,30 @@ def test_a_running_intake_sees_a_new_and_a_changed_currency(doors: Doors) -> Non
         value = message(offset, currency=currency, amount=amount)
         by_kafka = writer.submit_messages([(0, offset, value)], source, correlation_id="test")
         chunk = one_row(row(offset, currency=currency, amount=amount).encode(), offset)
-        batch = writer._judge.csv(chunk, header, Source("CSV", import_id=job), "test", 1000)
+        batch = writer._validator.csv(chunk, header, Source("CSV", import_id=job), "test", 1000)
         found = [tuple(p.code for r in b.rejected for p in r.rejection.problems) for b in (by_kafka, batch)]
         assert found[0] == found[1]
         return found[0]
 
     try:
         assert outcome("VND", "1.5") == ("UNKNOWN_CURRENCY",)
-        save(doors.engine, minor_units=0)
+        save(resources.engine, minor_units=0)
         assert outcome("VND", "1.5") == ("TOO_MANY_DECIMALS",)
         assert outcome("VND", "15") == ()
-        save(doors.engine, minor_units=1)
+        save(resources.engine, minor_units=1)
         assert outcome("VND", "1.5") == ()
         assert outcome("USD", "250.00") == ()
         writer.drain()
     finally:
         writer.close()
-    assert sorted(amounts(doors).values()) == ["1.5000", "15.0000", "250.0000"]
+    assert sorted(amounts(resources).values()) == ["1.5000", "15.0000", "250.0000"]
 
 
 @pytest.mark.parametrize("channel", ["csv", "kafka"])
-def test_each_currency_has_its_own_threshold(doors: Doors, channel: str) -> None:
+def test_each_currency_has_its_own_threshold(resources: Resources, channel: str) -> None:
     """Lower than the others' and higher: both are looked at, strictly, and a change is for later payments alone."""
-    save(doors.engine, "VND", 0, "5000000")
-    save(doors.engine, "BHD", 3, "100.5")
+    save(resources.engine, "VND", 0, "5000000")
+    save(resources.engine, "BHD", 3, "100.5")
     wanted = {
         ("USD", "10000.00"): False,
         ("USD", "10000.01"): True,
@@ -138,16 +138,16 @@ def test_each_currency_has_its_own_threshold(doors: Doors, channel: str) -> None
     def bring(first: int) -> dict[tuple[str, str], bool]:
         rows = [{"currency": code, "amount": amount} for code, amount in wanted]
         if channel == "csv":
-            doors.import_rows([row(n, **values) for n, values in enumerate(rows, first)])
+            resources.import_rows([row(n, **values) for n, values in enumerate(rows, first)])
         else:
-            doors.send([(0, n, message(n, **values)) for n, values in enumerate(rows, first)])
-        found = {str(p[0]): bool(p[7]) for p in doors.payments()}
+            resources.send([(0, n, message(n, **values)) for n, values in enumerate(rows, first)])
+        found = {str(p[0]): bool(p[7]) for p in resources.payments()}
         return {key: found[payment_id(n)] for n, key in enumerate(wanted, first)}
 
     assert bring(1) == wanted
-    save(doors.engine, "BHD", 3, "20000")
+    save(resources.engine, "BHD", 3, "20000")
     assert bring(101) == wanted | {("BHD", "100.501"): False, ("BHD", "9999.999"): False}
-    assert sum(bool(p[7]) for p in doors.payments()) == sum(wanted.values()) * 2 - 2  # the stored ones stay
+    assert sum(bool(p[7]) for p in resources.payments()) == sum(wanted.values()) * 2 - 2  # the stored ones stay
 
 
 LOWER = "UPDATE currency SET minor_units = :units WHERE code = 'VND'"
@@ -163,54 +163,54 @@ def lower_by_saving(engine: Engine, units: int) -> None:
 
 
 @pytest.mark.parametrize("lower", [lower_by_sql, lower_by_saving])
-def test_decimals_never_become_fewer_than_stored(doors: Doors, lower: Callable[[Engine, int], None]) -> None:
-    save(doors.engine, minor_units=4)
-    doors.import_rows([row(1, currency="VND", amount="10.50"), row(2, currency="VND", amount="0.4900"), row(3)])
+def test_decimals_never_become_fewer_than_stored(resources: Resources, lower: Callable[[Engine, int], None]) -> None:
+    save(resources.engine, minor_units=4)
+    resources.import_rows([row(1, currency="VND", amount="10.50"), row(2, currency="VND", amount="0.4900"), row(3)])
     for units in (0, 1):
         with pytest.raises((DBAPIError, Refused), match=r"more than [01] decimals"):
-            lower(doors.engine, units)
-    assert next(c.minor_units for c in currencies(doors.engine) if c.code == "VND") == 4
+            lower(resources.engine, units)
+    assert next(c.minor_units for c in currencies(resources.engine) if c.code == "VND") == 4
     for units in (2, 4, 2):  # as many as are needed, and up again
-        lower(doors.engine, units)
-    assert amounts(doors)[payment_id(1)] == "10.5000"
+        lower(resources.engine, units)
+    assert amounts(resources)[payment_id(1)] == "10.5000"
 
 
-def test_decimals_of_an_earlier_revision_and_of_the_threshold_count_as_well(doors: Doors) -> None:
-    save(doors.engine, minor_units=2, suspicious_above="1000.5")
+def test_decimals_of_an_earlier_revision_and_of_the_threshold_count_as_well(resources: Resources) -> None:
+    save(resources.engine, minor_units=2, suspicious_above="1000.5")
     with pytest.raises(DBAPIError, match="suspicious_above of VND has more than 0 decimals"):
-        lower_by_sql(doors.engine, 0)
-    save(doors.engine, minor_units=2)
-    doors.import_rows([row(1, currency="VND", amount="10.50", status="pending")])
-    doors.import_rows([row(1, currency="VND", amount="10.50", status="completed")])
-    revise(doors.engine, UUID(payment_id(1)), amount="10")
+        lower_by_sql(resources.engine, 0)
+    save(resources.engine, minor_units=2)
+    resources.import_rows([row(1, currency="VND", amount="10.50", status="pending")])
+    resources.import_rows([row(1, currency="VND", amount="10.50", status="completed")])
+    revise(resources.engine, UUID(payment_id(1)), amount="10")
     with pytest.raises(DBAPIError, match="payments in VND have more than 0 decimals"):
-        lower_by_sql(doors.engine, 0)
+        lower_by_sql(resources.engine, 0)
 
 
-def test_no_path_stores_an_amount_with_more_decimals_than_its_currency(doors: Doors) -> None:
-    save(doors.engine, minor_units=0)
-    doors.import_rows([row(1, currency="VND", amount="10"), row(2)])
+def test_no_path_stores_an_amount_with_more_decimals_than_its_currency(resources: Resources) -> None:
+    save(resources.engine, minor_units=0)
+    resources.import_rows([row(1, currency="VND", amount="10"), row(2)])
     changes = ((payment_id(1), {"amount": "10.5"}), (payment_id(2), {"currency": "VND", "amount": "10.01"}))
     for transaction_id, change in changes:
         with pytest.raises(DBAPIError, match="decimals, and the currency allows 0"):
-            revise(doors.engine, UUID(transaction_id), **change)
-    with pytest.raises(DBAPIError, match="decimals, and the currency allows 0"), db.write(doors.engine) as c:
+            revise(resources.engine, UUID(transaction_id), **change)
+    with pytest.raises(DBAPIError, match="decimals, and the currency allows 0"), db.write(resources.engine) as c:
         c.exec_driver_sql(INSERT)
-    with doors.engine.connect() as connection:
+    with resources.engine.connect() as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with pytest.raises(DBAPIError, match="READ COMMITTED"):
             connection.exec_driver_sql(INSERT)
-    assert sorted(amounts(doors).values()) == ["10.0000", "250.0000"]
+    assert sorted(amounts(resources).values()) == ["10.0000", "250.0000"]
 
 
-def test_a_stored_payment_older_than_the_check_can_still_advance(doors: Doors) -> None:
-    doors.import_rows([row(1, status="pending")])
-    with db.write(doors.engine) as connection:
+def test_a_stored_payment_older_than_the_check_can_still_advance(resources: Resources) -> None:
+    resources.import_rows([row(1, status="pending")])
+    with db.write(resources.engine) as connection:
         connection.execute(sa.text("SET LOCAL session_replication_role = replica"))  # as it was before the check
         connection.exec_driver_sql("UPDATE transactions SET amount = 250.001")
-    job = doors.import_rows([row(1, amount="250.00", status="completed")])
-    assert doors.counts(job).conflict == 1
-    revise(doors.engine, UUID(payment_id(1)), status="completed")
+    job = resources.import_rows([row(1, amount="250.00", status="completed")])
+    assert resources.counts(job).conflict == 1
+    revise(resources.engine, UUID(payment_id(1)), status="completed")
 
 
 INSERT = (
@@ -219,65 +219,65 @@ INSERT = (
 )
 
 
-def test_a_payment_that_is_just_being_written_is_not_overlooked(doors: Doors) -> None:
+def test_a_payment_that_is_just_being_written_is_not_overlooked(resources: Resources) -> None:
     """The writer has not committed, so nobody sees its payment; lowering waits for it, and then does."""
-    save(doors.engine, minor_units=2)
-    doors.import_rows([row(1)])
+    save(resources.engine, minor_units=2)
+    resources.import_rows([row(1)])
     errors: list[BaseException] = []
 
     def lower() -> None:
         try:
-            save(doors.engine, minor_units=0)
+            save(resources.engine, minor_units=0)
         except (Refused, Unavailable) as e:
             errors.append(e)
 
     thread = threading.Thread(target=lower)
-    with doors.engine.connect() as writer, writer.begin():
+    with resources.engine.connect() as writer, writer.begin():
         writer.exec_driver_sql(INSERT)
         thread.start()
-        until(lambda: is_trying(doors), 10)
+        until(lambda: is_trying(resources), 10)
         # Meanwhile others write in this currency without waiting for the one who waits.
-        with doors.engine.begin() as another:
+        with resources.engine.begin() as another:
             another.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
             another.exec_driver_sql(INSERT)
     thread.join()
     assert [type(e) for e in errors] == [Refused]
-    assert next(c.minor_units for c in currencies(doors.engine) if c.code == "VND") == 2
+    assert next(c.minor_units for c in currencies(resources.engine) if c.code == "VND") == 2
 
 
-def test_lowering_gives_up_while_payments_are_written_and_says_so(doors: Doors) -> None:
-    save(doors.engine, minor_units=2)
-    doors.import_rows([row(1)])
-    with doors.engine.connect() as writer, writer.begin():
+def test_lowering_gives_up_while_payments_are_written_and_says_so(resources: Resources) -> None:
+    save(resources.engine, minor_units=2)
+    resources.import_rows([row(1)])
+    with resources.engine.connect() as writer, writer.begin():
         writer.exec_driver_sql(INSERT)
-        save(doors.engine, minor_units=2, suspicious_above="5")  # other changes wait for nobody
-        save(doors.engine, minor_units=3)
+        save(resources.engine, minor_units=2, suspicious_above="5")  # other changes wait for nobody
+        save(resources.engine, minor_units=3)
         with pytest.raises(Unavailable, match="VND or payments in it are being written; try again"):
-            save(doors.engine, minor_units=2)
+            save(resources.engine, minor_units=2)
 
 
-def test_a_batch_validated_before_the_change_is_validated_again(doors: Doors) -> None:
+def test_a_batch_validated_before_the_change_is_validated_again(resources: Resources) -> None:
     """Between the rules and the table the currency loses its decimals: the payment is rejected, not stored or lost."""
-    save(doors.engine, minor_units=2)
-    with db.write(doors.engine) as connection:
+    save(resources.engine, minor_units=2)
+    with db.write(resources.engine) as connection:
         source = Source("KAFKA", topic_ref=intake.topic_ref(connection, "cluster", "t", "id"))
-    writer = Writer(doors.engine, doors.settings)
+    writer = Writer(resources.engine, resources.settings)
     value = message(1, currency="VND", amount="10.50")
     try:
-        batch = writer._judge.messages([(0, 1, value)], source, "test")
+        batch = writer._validator.messages([(0, 1, value)], source, "test")
         assert batch.rejected == []
-        save(doors.engine, minor_units=0)
-        with pytest.raises(psycopg2.Error) as error, db.write(doors.engine) as connection:
-            settle(connection.connection.cursor(), batch)
+        save(resources.engine, minor_units=0)
+        with pytest.raises(psycopg2.Error) as error, db.write(resources.engine) as connection:
+            apply_batch(connection.connection.cursor(), batch)
         assert db.may_pass(error.value)  # so that the consumer reads it again, and the worker takes the import up again
         writer.submit_messages([(0, 1, value)], source, correlation_id="test")
         writer.drain()
     finally:
         writer.close()
-    assert amounts(doors) == {}
-    assert [p["code"] for k in doors.kept() for p in k.problems] == ["TOO_MANY_DECIMALS"]
+    assert amounts(resources) == {}
+    assert [p["code"] for k in resources.records() for p in k.problems] == ["TOO_MANY_DECIMALS"]
 
 
-def is_trying(doors: Doors) -> bool:
+def is_trying(resources: Resources) -> bool:
     statement = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
-    return bool(doors.rows(statement))
+    return bool(resources.rows(statement))

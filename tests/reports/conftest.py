@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from fcgraph import reports
-from fcgraph.files import Files
+from fcgraph.storage.files import Files
 
 AFTER_MAY = datetime(2025, 6, 1, 0, 0, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from fcgraph import db
-from fcgraph.records import COLUMNS
+from fcgraph.rules.records import COLUMNS
 
 
 @dataclass(frozen=True)

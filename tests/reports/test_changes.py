@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from fcgraph import db, reports
 from fcgraph.errors import BadInput, Unavailable
-from fcgraph.files import Files
 from fcgraph.reports import LineChange, LineTotals
+from fcgraph.storage.files import Files
 from tests.reports.conftest import Make
 from tests.reports.stored import Paid, revise, store, user
 
@@ -100,7 +100,7 @@ def test_the_lines_that_differ(engine: Engine, files: Files, make: Make) -> None
 
 
 @pytest.mark.parametrize(("version", "from_version"), [(1, 2), (2, 1), (0, 1), (1, -1)])
-def test_an_unknown_version_is_told_before_anything_is_read(
+def test_an_unknown_version_is_reported_before_anything_is_read(
     engine: Engine, files: Files, make: Make, version: int, from_version: int
 ) -> None:
     make()
@@ -109,7 +109,7 @@ def test_an_unknown_version_is_told_before_anything_is_read(
 
 
 @pytest.mark.parametrize("harm", ["lost", "cut short"])
-def test_a_file_that_is_not_whole_is_told(engine: Engine, files: Files, make: Make, harm: str) -> None:
+def test_a_file_that_is_not_whole_is_reported(engine: Engine, files: Files, make: Make, harm: str) -> None:
     make()
     store(engine, IN_MAY)
     make()

@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 
 from fcgraph import db, reports
 from fcgraph.errors import StorageFull
-from fcgraph.files import DRAFT_PREFIX, Files
 from fcgraph.reports.lines import BLOCK_BYTES
+from fcgraph.storage.files import DRAFT_PREFIX, Files
 from tests.reports.conftest import Make
 from tests.reports.stored import Paid, store
 from tests.reports.test_versions import NOW, PAID, rows, visible
@@ -27,26 +27,26 @@ def test_bytes_then_name_then_folder_then_row(
 ) -> None:
     """What the operating system is asked for, in order; each call is passed on to it."""
     store(engine, PAID)
-    asked: list[str] = []
+    query: list[str] = []
     fsync, replace = os.fsync, os.replace
 
     def spy_on_fsync(handle: int) -> None:
         path = Path(os.readlink(f"/proc/self/fd/{handle}"))
         if S_ISDIR(os.fstat(handle).st_mode):
-            asked.append(f"folder {path.name}, {len(rows(engine))} rows")
+            query.append(f"folder {path.name}, {len(rows(engine))} rows")
         else:
-            asked.append(f"draft {path.name.startswith(DRAFT_PREFIX)}, {path.stat().st_size} bytes")
+            query.append(f"draft {path.name.startswith(DRAFT_PREFIX)}, {path.stat().st_size} bytes")
         fsync(handle)
 
     def spy_on_replace(source: Path, target: Path) -> None:
-        asked.append(f"rename to {target.name}")
+        query.append(f"rename to {target.name}")
         replace(source, target)
 
     monkeypatch.setattr(os, "fsync", spy_on_fsync)
     monkeypatch.setattr(os, "replace", spy_on_replace)
     make()
     parent = files.root.parent.name  # the folder itself was made just now, and must not be lost either
-    assert asked == [
+    assert query == [
         f"folder {parent}, 0 rows",
         f"draft True, {files.size(NAME)} bytes",
         f"rename to {NAME}",

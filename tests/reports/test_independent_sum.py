@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from fcgraph import db, reports
-from fcgraph.files import Files
+from fcgraph.storage.files import Files
 from tests.reports.conftest import Make
 from tests.reports.stored import Paid, store, user
 from tests.reports.test_content import random_payments

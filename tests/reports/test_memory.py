@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from fcgraph import db, reports
-from fcgraph.files import Files
 from fcgraph.reports.lines import BLOCK_BYTES, HEADER, LineWriter
+from fcgraph.storage.files import Files
 from tests.reports.conftest import Make
 
 LINES = 150_000

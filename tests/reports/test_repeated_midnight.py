@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import Engine
 
 from fcgraph import db, reports
-from fcgraph.files import Files
-from tests.api.asking import Api, serving
+from fcgraph.storage.files import Files
+from tests.api.client import Api, serving
 from tests.api.conftest import settings_for
 from tests.reports.conftest import Make
 from tests.reports.stored import Paid, store, user

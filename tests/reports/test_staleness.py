@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from fcgraph import db, reports
-from fcgraph.files import Files
 from fcgraph.intake.resolution import resolve_conflict
-from tests.intake.doors import Doors, row, settings_of
+from fcgraph.storage.files import Files
+from tests.intake.channels import Resources, row, settings_of
 from tests.reports.conftest import Make
 from tests.reports.stored import Paid, begin_batch, end_batch, insert, store, user
 
@@ -22,8 +22,8 @@ LATE_IN_JULY = datetime(2025, 7, 31, tzinfo=UTC)
 
 
 @pytest.fixture
-def doors(engine: Engine, database_url: str, tmp_path: Path) -> Doors:
-    return Doors(engine, settings_of(database_url, tmp_path))
+def resources(engine: Engine, database_url: str, tmp_path: Path) -> Resources:
+    return Resources(engine, settings_of(database_url, tmp_path))
 
 
 def stale(engine: Engine, period: str = "2025-05") -> int:
@@ -58,15 +58,15 @@ def test_a_batch_that_began_first_and_commits_last_is_a_change(engine: Engine, m
     assert stale(engine) == 0
 
 
-def test_a_status_that_advances_is_a_change(doors: Doors, files: Files, make: Make) -> None:
-    doors.import_rows([row(1, status="pending"), row(2)])
+def test_a_status_that_advances_is_a_change(resources: Resources, files: Files, make: Make) -> None:
+    resources.import_rows([row(1, status="pending"), row(2)])
     make()
-    doors.import_rows([row(1), row(2)])
-    assert stale(doors.engine) == 1
+    resources.import_rows([row(1), row(2)])
+    assert stale(resources.engine) == 1
     assert make().version == 2
     assert [sent for _, _, _, sent, _ in lines(files, 2)] == [Decimal("500.00"), Decimal("0.00")]
-    doors.import_rows([row(1, status="pending"), row(2), row(3, amount="-1")])  # stale, duplicate, rejected
-    assert stale(doors.engine) == 0
+    resources.import_rows([row(1, status="pending"), row(2), row(3, amount="-1")])  # stale, duplicate, rejected
+    assert stale(resources.engine) == 0
     assert make().unchanged
 
 
@@ -83,23 +83,25 @@ def test_a_status_that_advances_is_a_change(doors: Doors, files: Files, make: Ma
     ids=lambda changed: next(iter(changed)),
 )
 def test_a_conflict_that_was_decided_for_the_incoming_is_a_change_of_the_month_it_left(
-    doors: Doors, files: Files, make: Make, changed: dict[str, str]
+    resources: Resources, files: Files, make: Make, changed: dict[str, str]
 ) -> None:
-    doors.import_rows([row(1), row(2, timestamp="2025-04-10T10:00:00Z")])
+    resources.import_rows([row(1), row(2, timestamp="2025-04-10T10:00:00Z")])
     for period in ("2025-04", "2025-05", "2025-06"):
         make(period, now=LATE_IN_JULY)
-    doors.import_rows([row(1, **changed)])
-    (conflict,) = doors.kept()
-    assert stale(doors.engine) == 0  # a conflict alone changes nothing
-    resolve_conflict(doors.engine, doors.settings, conflict.record_id, "ACCEPT_INCOMING", "the bank says so", "test")
-    assert stale(doors.engine) == 1
-    assert stale(doors.engine, "2025-06") == ("timestamp" in changed)
-    assert stale(doors.engine, "2025-04") == 0
+    resources.import_rows([row(1, **changed)])
+    (conflict,) = resources.records()
+    assert stale(resources.engine) == 0  # a conflict alone changes nothing
+    resolve_conflict(
+        resources.engine, resources.settings, conflict.record_id, "ACCEPT_INCOMING", "the bank says so", "test"
+    )
+    assert stale(resources.engine) == 1
+    assert stale(resources.engine, "2025-06") == ("timestamp" in changed)
+    assert stale(resources.engine, "2025-04") == 0
     before = lines(files, 1)
     assert make(now=LATE_IN_JULY).version == 2
     assert lines(files, 2) != before
     assert (lines(files, 2) == []) == (set(changed) <= {"timestamp", "status"})
-    assert stale(doors.engine) == 0
+    assert stale(resources.engine) == 0
 
 
 def test_every_version_made_under_traffic_is_the_month_at_its_watermark(

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from fcgraph import db, reports
 from fcgraph.errors import Refused
-from fcgraph.files import Files
+from fcgraph.storage.files import Files
 from tests.reports.conftest import Make
 from tests.reports.stored import Paid, revise, store
 from tests.waiting import until
@@ -29,8 +29,9 @@ LATER = {"drafts_older_than_seconds": 3600.0, "leavings_younger_than_seconds": 3
 
 PROGRAM = """
 import sys, pathlib, datetime
-from fcgraph import db, log, reports
-from fcgraph.files import Files
+from fcgraph import db, reports
+from fcgraph.observability import log
+from fcgraph.storage.files import Files
 log.set_up("test")
 engine, files = db.make_engine(sys.argv[1], name="test"), Files(pathlib.Path(sys.argv[2]))
 now = datetime.datetime(2025, 6, 1, 0, 0, 1, tzinfo=datetime.UTC)
@@ -132,7 +133,7 @@ def test_the_same_bytes_again_stand_for_the_later_snapshot(engine: Engine, files
     assert column(engine, "generated_at") == made_at
 
 
-def test_the_same_bytes_in_another_zone_are_told_with_that_zone(engine: Engine, files: Files, make: Make) -> None:
+def test_the_same_bytes_in_another_zone_are_reported_with_that_zone(engine: Engine, files: Files, make: Make) -> None:
     store(engine, PAID)
     at = datetime(2025, 5, 31, 20, tzinfo=UTC)  # June in Manila, still May in New York
     make(time_zone="Asia/Manila", now=at)

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from rich.console import Console
 from sqlalchemy import Engine
 
-from fcgraph import db, report_view
-from fcgraph.files import Files
+from fcgraph import db
+from fcgraph.cli import report_view
+from fcgraph.storage.files import Files
 from tests.reports.conftest import Make
 from tests.reports.stored import Paid, store
 from tests.reports.test_content import SAMPLES

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from fcgraph import records
-from fcgraph.records import CurrencyRule, Reference, Rejection
+from fcgraph.rules import records
+from fcgraph.rules.records import CurrencyRule, Reference, Rejection
 from tests.intake.cases import GOOD, STRANGER, USER
 
 RULE = CurrencyRule(2, Decimal(10000))
@@ -145,9 +145,9 @@ CASES = [
 
 @pytest.mark.parametrize(("column", "value", "words"), CASES, ids=[f"{case[0]}={case[1]!r:.40}" for case in CASES])
 def test_the_message_names_the_reason(column: str, value: str, words: str) -> None:
-    verdict = records.check({**GOOD, column: value}, REFERENCE)
-    assert isinstance(verdict, Rejection)
-    (problem,) = verdict.problems
+    expected = records.check({**GOOD, column: value}, REFERENCE)
+    assert isinstance(expected, Rejection)
+    (problem,) = expected.problems
     assert problem.message.startswith(f"{column} ")
     assert words in problem.message
     assert problem.value == value
@@ -157,9 +157,9 @@ def test_the_message_names_the_reason(column: str, value: str, words: str) -> No
 @pytest.mark.parametrize("part", ["1", "1 ", "1am", "a ", "1,", "1.000,", "'1", "(", "2025-05-01 ", "\u0661"])
 def test_a_very_long_value_is_refused_at_once(column: str, part: str) -> None:
     """Within the time of some passes over the text; a pattern that tries all ways to divide it would take hours."""
-    verdict = records.check({**GOOD, column: part * (60_000 // len(part)) + "\nx"}, REFERENCE)
-    assert isinstance(verdict, Rejection)
-    assert all(len(problem.message) < 200 for problem in verdict.problems)
+    expected = records.check({**GOOD, column: part * (60_000 // len(part)) + "\nx"}, REFERENCE)
+    assert isinstance(expected, Rejection)
+    assert all(len(problem.message) < 200 for problem in expected.problems)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_a_very_long_value_is_refused_at_once(column: str, part: str) -> None:
     ],
 )
 def test_zeros_that_say_nothing_are_cut_off(currency: str, amount: str, canonical: str | None) -> None:
-    verdict = records.check({**GOOD, "currency": currency, "amount": amount}, REFERENCE)
-    assert (None if isinstance(verdict, Rejection) else verdict.amount) == canonical
+    expected = records.check({**GOOD, "currency": currency, "amount": amount}, REFERENCE)
+    assert (None if isinstance(expected, Rejection) else expected.amount) == canonical
 
 
 def test_the_first_year_accepted_is_a_matter_of_the_reference() -> None:

@@ -7,9 +7,9 @@ import json
 from sqlalchemy import Engine
 
 from tests.waiting import until
-from tests.workers.account import Kept, account, kept, payments, positions
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic, payment, value
+from tests.workers.topic_counts import StoredRecord, payments, positions, records, topic_counts
 
 READY_SECONDS = 20
 
@@ -32,8 +32,8 @@ BAD: list[tuple[str, bytes | None, tuple[str, ...]]] = [
 ]
 
 
-def as_kept(partition: int, offset: int, bad: tuple[str, bytes | None, tuple[str, ...]]) -> Kept:
-    return Kept(partition, offset, bad[1] or b"", bad[2])
+def as_stored(partition: int, offset: int, bad: tuple[str, bytes | None, tuple[str, ...]]) -> StoredRecord:
+    return StoredRecord(partition, offset, bad[1] or b"", bad[2])
 
 
 def test_messages_become_payments_and_offsets_follow(
@@ -43,9 +43,9 @@ def test_messages_become_payments_and_offsets_follow(
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     pending, completed = value(2, amount=15000, status="pending"), value(2, amount="15000.00")
     topic.send([value(1), pending, completed, value(1), value(2)], partition=2)
-    until(lambda: account(engine, topic.name).read == 5, READY_SECONDS)
+    until(lambda: topic_counts(engine, topic.name).read == 5, READY_SECONDS)
     until(topic.is_read, READY_SECONDS)
-    found = account(engine, topic.name)
+    found = topic_counts(engine, topic.name)
     assert (found.inserted, found.updated, found.duplicate, found.conflict) == (2, 1, 1, 1)
     assert found.suspicious == 1
     assert positions(engine) == {partition: n for partition, n in topic.committed().items() if n}
@@ -53,7 +53,7 @@ def test_messages_become_payments_and_offsets_follow(
     assert consumer.events("stopped")
 
 
-def test_every_kind_of_bad_message_is_kept_and_stops_nothing(
+def test_every_kind_of_bad_message_is_stored_and_stops_nothing(
     start_consumer: StartConsumer, topic: Topic, engine: Engine
 ) -> None:
     consumer = start_consumer()
@@ -61,7 +61,7 @@ def test_every_kind_of_bad_message_is_kept_and_stops_nothing(
     topic.send([found[1] for found in BAD], partition=1)
     topic.send([value(1)], partition=1)
     until(lambda: payments(engine) == 1, READY_SECONDS)
-    assert kept(engine) == [as_kept(1, offset, bad) for offset, bad in enumerate(BAD)]
+    assert records(engine) == [as_stored(1, offset, bad) for offset, bad in enumerate(BAD)]
     until(topic.is_read, READY_SECONDS)
     assert sum(line["count"] for line in consumer.events("poison_kept")) == len(BAD)
     assert not any(bad[1].decode("latin-1") in consumer.text() for bad in BAD if bad[1]), "a raw row in the log"
@@ -75,11 +75,15 @@ def test_poison_may_be_the_first_the_last_or_the_only_message_of_a_partition(
     topic.send([b"{", value(1), value(2)], partition=0)
     topic.send([value(3), value(4), b"}"], partition=1)
     topic.send([b"null"], partition=2)
-    until(lambda: account(engine, topic.name).read == 7, READY_SECONDS)
+    until(lambda: topic_counts(engine, topic.name).read == 7, READY_SECONDS)
     until(topic.is_read, READY_SECONDS)
     assert payments(engine) == 4
     codes = ("INVALID_JSON",)
-    assert kept(engine) == [Kept(0, 0, b"{", codes), Kept(1, 2, b"}", codes), Kept(2, 0, b"null", codes)]
+    assert records(engine) == [
+        StoredRecord(0, 0, b"{", codes),
+        StoredRecord(1, 2, b"}", codes),
+        StoredRecord(2, 0, b"null", codes),
+    ]
 
 
 def test_a_backlog_larger_than_a_slice_is_read_from_the_beginning(
@@ -89,5 +93,5 @@ def test_a_backlog_larger_than_a_slice_is_read_from_the_beginning(
     start_consumer(KAFKA_SLICE_MAX="200", KAFKA_COMMIT_EVERY="1000")
     until(lambda: payments(engine) == 2500, READY_SECONDS)
     until(topic.is_read, READY_SECONDS)
-    found = account(engine, topic.name)
+    found = topic_counts(engine, topic.name)
     assert (found.read, found.inserted) == (2500, 2500)

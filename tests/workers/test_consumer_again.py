@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 
 from fcgraph import db
 from tests.waiting import until
-from tests.workers.account import account, kept, payments
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic, value
+from tests.workers.topic_counts import payments, records, topic_counts
 
 READY_SECONDS = 20
 BACK_SECONDS = 15  # from a restart after a kill until messages are consumed again
@@ -29,27 +29,27 @@ def test_killed_between_postgresql_and_kafka_nothing_is_counted_twice(
     assert not any(topic.committed().values()), "offsets were committed before the kill"
     start_consumer()
     until(topic.is_read, BACK_SECONDS)
-    found = account(engine, topic.name)
+    found = topic_counts(engine, topic.name)
     assert (found.read, found.inserted, found.rejected) == (101, 100, 1)
-    assert (payments(engine), len(kept(engine))) == (100, 1)
+    assert (payments(engine), len(records(engine))) == (100, 1)
 
 
 def test_offsets_set_back_change_nothing(start_consumer: StartConsumer, topic: Topic, engine: Engine) -> None:
     first = start_consumer()
     first.wait_for("partitions_assigned", READY_SECONDS)
     topic.send([*(value(n) for n in range(1, 101)), b"poison", value(1, amount="1.00")])
-    until(lambda: account(engine, topic.name).read == 102, READY_SECONDS)
+    until(lambda: topic_counts(engine, topic.name).read == 102, READY_SECONDS)
     until(topic.is_read, READY_SECONDS)
-    before = (account(engine, topic.name), payments(engine), kept(engine))
+    before = (topic_counts(engine, topic.name), payments(engine), records(engine))
     assert first.terminate() == 0
     topic.set_back()
     assert topic.lag().total == 102
     start_consumer()
     until(topic.is_read, READY_SECONDS)
-    assert (account(engine, topic.name), payments(engine), kept(engine)) == before
+    assert (topic_counts(engine, topic.name), payments(engine), records(engine)) == before
 
 
-def test_an_offset_without_an_account_in_postgresql_skips_nothing(
+def test_an_offset_without_an_count_in_postgresql_skips_nothing(
     start_consumer: StartConsumer, topic: Topic, engine: Engine
 ) -> None:
     first = start_consumer()
@@ -62,7 +62,7 @@ def test_an_offset_without_an_account_in_postgresql_skips_nothing(
 
 
 @pytest.mark.parametrize("check_seconds", ["0.001", "2"])  # found with the next messages, or while nothing comes
-def test_a_topic_made_anew_is_a_new_account_and_is_read_from_its_beginning(
+def test_a_topic_made_anew_is_a_new_count_and_is_read_from_its_beginning(
     start_consumer: StartConsumer, topic: Topic, engine: Engine, apache_kafka: object, check_seconds: str
 ) -> None:
     consumer = start_consumer(KAFKA_TOPIC_CHECK_SECONDS=check_seconds)

@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from confluent_kafka import Producer, TopicPartition
 from sqlalchemy import Engine
 
-from fcgraph import db, status_view
+from fcgraph import db
+from fcgraph.cli import status_view
 from fcgraph.settings import Settings
-from tests.api.asking import serving
+from tests.api.client import serving
 from tests.waiting import until
-from tests.workers.account import account, payments, positions
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import TIMEOUT_SECONDS, Topic, value
+from tests.workers.topic_counts import payments, positions, topic_counts
 
 READY_SECONDS = 20
 BACK_SECONDS = 30
@@ -66,7 +67,7 @@ def test_offsets_follow_behind_markers_and_aborted_messages(
     ends = {0: 10, 1: 4}
     until(lambda: {p: n for p, n in topic.committed().items() if n} == ends, READY_SECONDS)
     assert positions(engine) == ends
-    assert (payments(engine), account(engine, topic.name).read) == (5, 5)
+    assert (payments(engine), topic_counts(engine, topic.name).read) == (5, 5)
     # It goes on from there after a restart, also from a kill, and says nothing unusual.
     consumer.kill()
     again = start_consumer()
@@ -91,7 +92,7 @@ def test_nothing_is_committed_behind_a_message_that_is_not_stored(
     assert not topic.committed().get(0)
     start_consumer()
     until(lambda: topic.committed().get(0) == 6, BACK_SECONDS)
-    assert (payments(engine), account(engine, topic.name).read) == (5, 5)
+    assert (payments(engine), topic_counts(engine, topic.name).read) == (5, 5)
 
 
 def test_an_open_transaction_holds_the_offsets_back(
@@ -173,7 +174,7 @@ def test_a_gap_that_arises_while_the_consumer_reads(
     consumer.wait_for("kafka_gap", BACK_SECONDS)
     until(topic.is_read, BACK_SECONDS)
     assert gaps(engine) == [(0, 1, 5)]
-    assert account(engine, topic.name).read == 6
+    assert topic_counts(engine, topic.name).read == 6
     assert consumer.is_running
 
 
@@ -217,7 +218,7 @@ def test_offsets_set_by_hand_are_said_and_skip_nothing(
     second = start_consumer()
     second.wait_for("kafka_offset_differs", READY_SECONDS, count=4)
     until(topic.is_read, READY_SECONDS)
-    assert (payments(engine), account(engine, topic.name).read) == (80, 80)
+    assert (payments(engine), topic_counts(engine, topic.name).read) == (80, 80)
     lines = second.events("kafka_offset_differs")
     assert {(line["committed"], line["stored"], line["reads_from"]) for line in lines} == {
         (offset, 10, min(offset, 10))

@@ -8,20 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
+import pytest
 from sqlalchemy import Engine
 
-from fcgraph import db, heartbeats, status_view
+from fcgraph import db
+from fcgraph.cli import status_view
 from fcgraph.embedded.stack import Stack
-from fcgraph.heartbeats import Heartbeat
+from fcgraph.observability import heartbeats
+from fcgraph.observability.heartbeats import Heartbeat
 from fcgraph.settings import Settings
 from tests import services
 from tests.waiting import until
-from tests.workers.account import payments
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic, value
+from tests.workers.topic_counts import payments
 
 READY_SECONDS = 20
 STALLED_SECONDS = 3.0
@@ -75,28 +79,34 @@ def test_a_stopped_consumer_is_stalled_until_it_goes_on(
     assert states(engine) == [], "one that ended in an orderly way is not stalled"
 
 
-def test_any_process_of_up_that_is_stopped_is_stalled_at_once() -> None:
+@pytest.fixture
+def idle() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that waits for input."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        stack: Stack = {
-            "pid": 0,
-            "api_url": "",
-            "database_url": "",
-            "redis_url": "",
-            "kafka_broker": "",
-            "kafka_kind": "",
-            "environment": {},
-            "chosen": [],
-            "processes": {"worker": {"pid": process.pid, "created": 0, "state": "running", "restarts": 0}},
-        }
-        work = status_view.Work()
-        status_view.mark_stalled(stack, work)
-        assert status_view.all_run(stack, work)
-        process.send_signal(signal.SIGSTOP)
-        until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED, READY_SECONDS)
-        status_view.mark_stalled(stack, work)
-        assert stack["processes"]["worker"]["state"] == "stalled"
-        assert not status_view.all_run(stack, work)
+        yield process
         process.kill()
+
+
+def test_any_process_of_up_that_is_stopped_is_stalled_at_once(idle: subprocess.Popen[bytes]) -> None:
+    stack: Stack = {
+        "pid": 0,
+        "api_url": "",
+        "database_url": "",
+        "redis_url": "",
+        "kafka_broker": "",
+        "kafka_kind": "",
+        "environment": {},
+        "chosen": [],
+        "processes": {"worker": {"pid": idle.pid, "created": 0, "state": "running", "restarts": 0}},
+    }
+    work = status_view.Work()
+    status_view.mark_stalled(stack, work)
+    assert status_view.all_run(stack, work)
+    idle.send_signal(signal.SIGSTOP)
+    until(lambda: psutil.Process(idle.pid).status() == psutil.STATUS_STOPPED, READY_SECONDS)
+    status_view.mark_stalled(stack, work)
+    assert stack["processes"]["worker"]["state"] == "stalled"
+    assert not status_view.all_run(stack, work)
 
 
 def test_a_heartbeat_waits_for_its_turn_and_outlives_an_absent_database(engine: Engine) -> None:

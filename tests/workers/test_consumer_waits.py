@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from fcgraph.settings import Settings
 from tests.faults.proxy import Proxy
 from tests.waiting import until
-from tests.workers.account import account, payments
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import Topic, value
+from tests.workers.topic_counts import payments, topic_counts
 
 READY_SECONDS = 20
 BACK_SECONDS = 30  # from PostgreSQL's return until messages are written again
@@ -53,7 +53,7 @@ def test_the_answer_to_a_commit_lost(
     topic.send([*(value(n) for n in range(1, 101)), b"poison"])
     until(topic.is_read, BACK_SECONDS)
     assert postgresql.answer_lost
-    found = account(engine, topic.name)
+    found = topic_counts(engine, topic.name)
     assert (found.read, found.inserted, found.rejected, payments(engine)) == (101, 100, 1, 100)
     assert consumer.is_running
 

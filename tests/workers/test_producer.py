@@ -78,7 +78,7 @@ def test_the_sample_is_sent_by_default_and_the_topic_made(settings: Settings, tm
     assert (len(lag.partitions), lag.total) == (settings.kafka_partitions, 3)
 
 
-def test_a_rate_is_kept(settings: Settings, tmp_path: Path) -> None:
+def test_a_rate_is_stored(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
     file.write_bytes(b"{}\n" * 11)
     started_at = time.monotonic()

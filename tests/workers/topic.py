@@ -9,7 +9,7 @@ from uuid import UUID
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from fcgraph import kafka_lag
+from fcgraph.kafka import lag as kafka_lag
 from fcgraph.settings import Settings
 from tests.waiting import until
 

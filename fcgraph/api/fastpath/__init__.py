@@ -17,11 +17,11 @@ from typing import Any, NamedTuple, TypeVar
 from graphql import GraphQLObjectType, GraphQLSchema, OperationType
 
 from fcgraph.api.context import Context
-from fcgraph.api.documents import Admitted
 from fcgraph.api.fastpath.plans import ROOTS, Root
 from fcgraph.api.fastpath.remainder import Remainder, remainder
-from fcgraph.api.fastpath.selection import Selected, condition_names, select
 from fcgraph.api.fastpath.text import NotFast
+from fcgraph.api.graphql.documents import Admitted
+from fcgraph.api.graphql.selection import Selected, condition_names, select
 from fcgraph.errors import BadInput, LimitReached
 from fcgraph.queries import Statement
 

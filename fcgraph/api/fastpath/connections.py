@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fcgraph.api.fastpath.selection import Selected
 from fcgraph.api.fastpath.text import NotFast, constant, joined, list_of, object_of
-from fcgraph.queries.pages import PageAsked, cursor_sql
+from fcgraph.api.graphql.selection import Selected
+from fcgraph.queries.pages import PageRequest, cursor_sql
 
 
 @dataclass(slots=True)
-class Beside:
+class Lateral:
     """What is looked up beside each row of the page because it has to be counted over all of them.
 
     Each SELECT gives one row of `json` and `rows`; in it `o.id` is the row's `id`, NULL for the row behind the page.
@@ -49,7 +49,7 @@ class Rows:
     page: Callable[[int], str]
     count: Callable[[], str]
     node: Callable[[Selected], str]
-    beside: Beside | None = None
+    lateral: Lateral | None = None
 
     def order(self, descending: bool) -> str:
         """ORDER BY for the list's order, or against it."""
@@ -61,7 +61,7 @@ class Rows:
         return cursor_sql(self.kind, self.key)
 
 
-def connection_sql(fields: list[Selected], page: PageAsked, rows: Rows) -> str:
+def connection_sql(fields: list[Selected], page: PageRequest, rows: Rows) -> str:
     """An expression: the JSON text of the connection. Raises NotFast."""
     further = any(_looks_further(child, page) for f in fields if f.name == "pageInfo" for child in f.children)
     writer = _Writer(page, rows, f"{rows.alias}.n <= {page.size}" if further else "")
@@ -78,12 +78,12 @@ def connection_sql(fields: list[Selected], page: PageAsked, rows: Rows) -> str:
     else:
         return f"({members})"
     joins = ""
-    if rows.beside is not None and rows.beside.selects:
-        joins, members = rows.beside.joins(writer.of_page), rows.beside.bounded(members)
+    if rows.lateral is not None and rows.lateral.selects:
+        joins, members = rows.lateral.joins(writer.of_page), rows.lateral.bounded(members)
     return f"(SELECT {members} FROM ({source}) {rows.alias}{joins})"
 
 
-def _looks_further(field: Selected, page: PageAsked) -> bool:
+def _looks_further(field: Selected, page: PageRequest) -> bool:
     """Whether a field of PageInfo needs the page's rows and the one behind it."""
     more, cursor = ("hasPreviousPage", page.after) if page.backwards else ("hasNextPage", page.before)
     return field.name in ("startCursor", "endCursor") or (field.name == more and cursor is None)
@@ -93,7 +93,7 @@ def _looks_further(field: Selected, page: PageAsked) -> bool:
 class _Writer:
     """Writes the members of one connection."""
 
-    page: PageAsked
+    page: PageRequest
     rows: Rows
     of_page: str  # which of the rows that are read belong to the page; empty when all do
 

@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from fcgraph.api.context import Context
-from fcgraph.api.fastpath.connections import Beside, Rows, connection_sql
-from fcgraph.api.fastpath.objects import Asking, daily_totals_sql, filter_of, object_sql, payments_sql
-from fcgraph.api.fastpath.selection import Selected
-from fcgraph.api.types.payments import payments_asked
+from fcgraph.api.fastpath.connections import Lateral, Rows, connection_sql
+from fcgraph.api.fastpath.objects import PlanContext, daily_totals_sql, filter_of, object_sql, payments_sql
+from fcgraph.api.graphql.selection import Selected
+from fcgraph.api.graphql.types.payments import payment_query
 from fcgraph.queries import Statement
 from fcgraph.queries import payments as payments_queries
 from fcgraph.queries import users as users_queries
@@ -44,7 +44,7 @@ class Root:
         found = self._known.get(key)
         if found is None:
             values = Values()
-            sql = ROOTS[self._field.name](self._field, Asking(context, variables, values, self._roots))
+            sql = ROOTS[self._field.name](self._field, PlanContext(context, variables, values, self._roots))
             ids = [(name, value) for name, value in variables.items() if type(value) is UUID]
             places = [(n, name) for n, item in enumerate(values.items) for name, value in ids if item is value]
             if len(self._known) >= STATEMENTS_KNOWN_MAX:
@@ -67,17 +67,17 @@ def hashable(value: Any) -> Any:
     return (type(value), value)
 
 
-def _user(field: Selected, asking: Asking) -> str:
-    user_id = asking.arguments(field)["userId"]
-    found = users_queries.user_from_sql(asking.values, user_id, asking.context.viewer)
-    return _as_bytes(object_sql(USER, field.children, asking), f" FROM {found}")
+def _user(field: Selected, plan: PlanContext) -> str:
+    user_id = plan.arguments(field)["userId"]
+    found = users_queries.user_from_sql(plan.values, user_id, plan.context.viewer)
+    return _as_bytes(object_sql(USER, field.children, plan), f" FROM {found}")
 
 
-def _users(field: Selected, asking: Asking) -> str:
-    given, values, viewer = asking.arguments(field), asking.values, asking.context.viewer
-    page, search = asking.page(given), asking.context.search(given.get("search"))
-    beside = Beside("u.user_id", asking.context.settings.totals_rows_max // asking.roots)
-    inside = replace(asking, in_list=True, beside=beside)
+def _users(field: Selected, plan: PlanContext) -> str:
+    arguments, values, viewer = plan.arguments(field), plan.values, plan.context.viewer
+    page, search = plan.page(arguments), plan.context.search(arguments.get("search"))
+    lateral = Lateral("u.user_id", plan.context.settings.totals_rows_max // plan.roots)
+    inside = replace(plan, in_list=True, lateral=lateral)
     rows = Rows(
         alias="u",
         kind=users_queries.USERS_ORDER.kind,
@@ -86,25 +86,25 @@ def _users(field: Selected, asking: Asking) -> str:
         page=lambda rows: users_queries.page_sql(values, search, page, viewer=viewer, rows=rows),
         count=lambda: users_queries.count_sql(values, search, viewer),
         node=lambda node: object_sql(USER, node.children, inside),
-        beside=beside,
+        lateral=lateral,
     )
     return _as_bytes(connection_sql(field.children, page, rows))
 
 
-def _payment(field: Selected, asking: Asking) -> str:
-    transaction_id = asking.arguments(field)["transactionId"]
-    found = payments_queries.payment_from_sql(asking.values, transaction_id, asking.context.viewer)
-    return _as_bytes(object_sql(PAYMENT, field.children, asking), f" FROM {found}")
+def _payment(field: Selected, plan: PlanContext) -> str:
+    transaction_id = plan.arguments(field)["transactionId"]
+    found = payments_queries.payment_from_sql(plan.values, transaction_id, plan.context.viewer)
+    return _as_bytes(object_sql(PAYMENT, field.children, plan), f" FROM {found}")
 
 
-def _payments(field: Selected, asking: Asking) -> str:
-    given = asking.arguments(field)
-    asked = payments_asked(filter_of(given))
-    return _as_bytes(payments_sql(field, asked, asking.page(given), Owner(), asking))
+def _payments(field: Selected, plan: PlanContext) -> str:
+    arguments = plan.arguments(field)
+    query = payment_query(filter_of(arguments))
+    return _as_bytes(payments_sql(field, query, plan.page(arguments), Owner(), plan))
 
 
-def _daily_totals(field: Selected, asking: Asking) -> str:
-    return _as_bytes(daily_totals_sql(field, None, asking))
+def _daily_totals(field: Selected, plan: PlanContext) -> str:
+    return _as_bytes(daily_totals_sql(field, None, plan))
 
 
 def _as_bytes(text: str, source: str = "") -> str:
@@ -112,7 +112,7 @@ def _as_bytes(text: str, source: str = "") -> str:
     return f"SELECT convert_to({text}, 'UTF8'){source}"
 
 
-ROOTS: dict[str, Callable[[Selected, Asking], str]] = {
+ROOTS: dict[str, Callable[[Selected, PlanContext], str]] = {
     "user": _user,
     "users": _users,
     "payment": _payment,

@@ -18,7 +18,7 @@ from graphql import (
     visit,
 )
 
-from fcgraph.api.fastpath.selection import Selected
+from fcgraph.api.graphql.selection import Selected
 
 
 class Remainder(NamedTuple):

@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import orjson
 
-from fcgraph.api.fastpath.selection import Selected
 from fcgraph.api.fastpath.text import NotFast, constant, joined, list_of, object_of
+from fcgraph.api.graphql.selection import Selected
 from fcgraph.queries.columns import CURRENCY_TOTAL
-from fcgraph.queries.totals import WATERMARK, TotalsAsked, sums_sql
+from fcgraph.queries.totals import WATERMARK, TotalsQuery, sums_sql
 
 Node = Callable[[Selected], str]
 
 
 def totals_sql(
-    fields: list[Selected], asked: TotalsAsked, zone: str, totals: str, rows_max: int | None, order: str, row: Node
+    fields: list[Selected], query: TotalsQuery, zone: str, totals: str, rows_max: int | None, order: str, row: Node
 ) -> str:
     """A SELECT of `json`, the text of the daily totals, NULL when there are more than `rows_max`, and their number
     `rows`. Raises NotFast.
@@ -23,7 +23,7 @@ def totals_sql(
     `totals` is their SELECT, or without `rows_max` that of their sums; `row` writes one row `d`, `order` is how they
     are sorted.
     """
-    members = object_of([(f.key, _member(f, asked, zone, order, row, rows_max is None)) for f in fields])
+    members = object_of([(f.key, _member(f, query, zone, order, row, rows_max is None)) for f in fields])
     if rows_max is None:
         return f"WITH d AS ({totals}) SELECT {members} AS json, count(*) AS rows FROM d"
     return (
@@ -32,11 +32,11 @@ def totals_sql(
     )
 
 
-def _member(field: Selected, asked: TotalsAsked, zone: str, order: str, row: Node, are_sums: bool) -> str:
+def _member(field: Selected, query: TotalsQuery, zone: str, order: str, row: Node, are_sums: bool) -> str:
     if field.name == "__typename":
         return constant(f'"{field.parent.name}"')
     if field.name == "basis":
-        return object_of([(c.key, _basis(c, asked, zone)) for c in field.children])
+        return object_of([(c.key, _basis(c, query, zone)) for c in field.children])
     if field.name == "rows":
         return list_of(row(field), order)
     if field.name == "summary":
@@ -46,14 +46,14 @@ def _member(field: Selected, asked: TotalsAsked, zone: str, order: str, row: Nod
     raise NotFast
 
 
-def _basis(field: Selected, asked: TotalsAsked, zone: str) -> str:
+def _basis(field: Selected, query: TotalsQuery, zone: str) -> str:
     if field.name == "watermark":
         return joined(["'\"'", f"{WATERMARK}::text", "'\"'"])
     known: dict[str, object] = {
-        "start": asked.start.isoformat(),
-        "end": asked.end.isoformat(),
+        "start": query.start.isoformat(),
+        "end": query.end.isoformat(),
         "timeZone": zone,
-        "statuses": [s.upper() for s in asked.statuses],
+        "statuses": [s.upper() for s in query.statuses],
         "__typename": field.parent.name,
     }
     return constant(orjson.dumps(known[field.name]).decode())

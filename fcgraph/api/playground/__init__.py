@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from fcgraph.api import media
+from fcgraph.api.http import media
 
 DIST = Path(__file__).parent / "dist"
 PAGE = Path(__file__).parent / "page.html"

@@ -40,32 +40,35 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given more than once")
     parser.add_argument("--database-url")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     servers.install_postgraphile()
-    with database(given.database_url) as url:
-        before = measure(url, given.payments, given)
-        if given.grow_to:
-            growth(before, measure(url, given.grow_to, given))
+    with database(arguments.database_url) as url:
+        before = measure(url, arguments.payments, arguments)
+        if arguments.grow_to:
+            growth(before, measure(url, arguments.grow_to, arguments))
 
 
-def measure(url: str, payments: int, given: argparse.Namespace) -> dict[str, Measured]:
+def measure(url: str, payments: int, arguments: argparse.Namespace) -> dict[str, Measured]:
     """Everything at this number of payments; the value is what fcgraph did on each question."""
     fill(url, payments)
     ours_by_question: dict[str, Measured] = {}
     with ExitStack() as stack:
-        bare = stack.enter_context(servers.uvicorn("tests.bench.read.bare:app", url, given.processes, "/"))
-        theirs = stack.enter_context(servers.postgraphile(url, given.processes)) + "/graphql"
-        ours = stack.enter_context(servers.uvicorn("fcgraph.api.app:app", url, given.processes, "/health")) + "/graphql"
-        stock = stack.enter_context(servers.uvicorn("tests.bench.read.stock:app", url, given.processes, "/health"))
-        wanted = given.only or PARTS
+        bare = stack.enter_context(servers.uvicorn("tests.bench.read.bare:app", url, arguments.processes, "/"))
+        theirs = stack.enter_context(servers.postgraphile(url, arguments.processes)) + "/graphql"
+        ours = (
+            stack.enter_context(servers.uvicorn("fcgraph.api.app:app", url, arguments.processes, "/health"))
+            + "/graphql"
+        )
+        stock = stack.enter_context(servers.uvicorn("tests.bench.read.stock:app", url, arguments.processes, "/health"))
+        wanted = arguments.only or PARTS
         if "questions" in wanted:
-            ours_by_question = four_questions(ours, theirs, bare, given.rounds, given.seconds)
+            ours_by_question = four_questions(ours, theirs, bare, arguments.rounds, arguments.seconds)
         if "stock" in wanted:
-            over_stock(ours, stock + "/graphql", given.rounds, given.seconds)
+            over_stock(ours, stock + "/graphql", arguments.rounds, arguments.seconds)
         if "slow" in wanted:
-            beside_slow_ones(ours, given.rounds, given.seconds)
+            during_slow_ones(ours, arguments.rounds, arguments.seconds)
         if "deep" in wanted:
-            deep_page(ours, given.rounds, given.seconds)
+            deep_page(ours, arguments.rounds, arguments.seconds)
     return ours_by_question
 
 
@@ -155,14 +158,14 @@ def over_stock(ours: str, stock: str, rounds: int, seconds: int) -> None:
     console.print(table)
 
 
-def beside_slow_ones(ours: str, rounds: int, seconds: int) -> None:
+def during_slow_ones(ours: str, rounds: int, seconds: int) -> None:
     """A trivial query's p99 alone, and while two clients ask one of the slowest things that are allowed."""
     (trivial,) = queries.body("{ __typename }")
 
     def alone() -> Measured:
         return load.now_and_then(ours, trivial, seconds)
 
-    def beside(slow: list[str]) -> Measured:
+    def lateral(slow: list[str]) -> Measured:
         two = load.start(ours, slow, seconds + 1, connections=2)
         measured = alone()
         load.finish(two)
@@ -170,7 +173,7 @@ def beside_slow_ones(ours: str, rounds: int, seconds: int) -> None:
         load.ask(ours, slow)
         return measured
 
-    runs = {"alone": alone} | {name: partial(beside, queries.slow(name)) for name in queries.SLOW}
+    runs = {"alone": alone} | {name: partial(lateral, queries.slow(name)) for name in queries.SLOW}
     found = alternating(rounds, runs)
     table = Table("beside two clients asking", "req/s", "p50 ms", "p99 ms", "p99 over alone", title="a trivial query")
     for name, measured in found.items():

@@ -54,11 +54,11 @@ class Bare:
         if scope["method"] == "GET":
             await self._send(send, b"{}")
             return
-        given = orjson.loads((await receive())["body"])["variables"]
-        values: list[Any] = [UUID(given["id"])]
+        arguments = orjson.loads((await receive())["body"])["variables"]
+        values: list[Any] = [UUID(arguments["id"])]
         name = scope["path"][1:]
         if name != "Q3":
-            values += [date.fromisoformat(given["start"]), date.fromisoformat(given["end"])]
+            values += [date.fromisoformat(arguments["start"]), date.fromisoformat(arguments["end"])]
         async with self._pool.acquire() as connection:
             rows = await connection.fetch(STATEMENTS[name], *values)
         await self._send(send, ('{"data":[' + ",".join([row[0] for row in rows]) + "]}").encode())

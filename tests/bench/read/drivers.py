@@ -93,8 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--database-url", required=True)
     parser.add_argument("--seconds", type=float, default=5)
-    given = parser.parse_args()
-    uvloop.run(compare(given.database_url, given.seconds))
+    arguments = parser.parse_args()
+    uvloop.run(compare(arguments.database_url, arguments.seconds))
 
 
 if __name__ == "__main__":

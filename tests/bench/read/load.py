@@ -94,14 +94,14 @@ def now_and_then(url: str, body: str, seconds: int) -> Measured:
     with socket.create_connection((at.hostname, at.port), TIMEOUT_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         began = time.perf_counter()
-        while (asked := time.perf_counter()) < began + seconds:
+        while (query := time.perf_counter()) < began + seconds:
             connection.sendall(request)
             answer = b""
             while not answer.endswith(b"}}"):
                 if not (piece := connection.recv(ANSWER_BYTES_MAX)):
                     raise SystemExit(f"the load failed:\n{answer!r}")
                 answer += piece
-            waits.append(time.perf_counter() - asked)
+            waits.append(time.perf_counter() - query)
             if b" 200 OK" not in answer:
                 raise SystemExit(f"the load failed:\n{answer!r}")
             time.sleep(PAUSE_SECONDS)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tests.bench.read.data import USERS
 
-ASKED_USERS = 300
+QUERIED_USERS = 300
 START, END = "2025-05-01", "2025-05-31"
 SINCE, UNTIL = "2025-05-01T00:00:00Z", "2025-06-01T00:00:00Z"
 NAMES = {
@@ -77,7 +77,7 @@ def slow(name: str) -> list[str]:
 def users() -> list[str]:
     """The users who are asked about; the one with the most payments is not among them."""
     rnd = random.Random(2025)
-    return [str(UUID(int=rnd.randrange(2, USERS + 1))) for _ in range(ASKED_USERS)]
+    return [str(UUID(int=rnd.randrange(2, USERS + 1))) for _ in range(QUERIED_USERS)]
 
 
 def bodies(query: str | None, days: dict[str, str]) -> list[str]:

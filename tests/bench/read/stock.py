@@ -10,12 +10,12 @@ from starlette.types import Receive, Scope, Send
 from strawberry.asgi import GraphQL
 from strawberry.schema.config import StrawberryConfig
 
-from fcgraph import log
 from fcgraph import settings as process_settings
-from fcgraph.api.app import create
 from fcgraph.api.context import Context
-from fcgraph.api.query import Query
-from fcgraph.api.scalars import SCALARS
+from fcgraph.api.graphql.query import Query
+from fcgraph.api.graphql.scalars import SCALARS
+from fcgraph.api.http.app import create
+from fcgraph.observability import log
 from fcgraph.queries import OPERATOR
 
 settings = process_settings.current()
@@ -28,7 +28,7 @@ class Stock(GraphQL[Context, None]):
     """Strawberry's own ASGI application."""
 
     async def get_context(self, request: Any, response: Any) -> Context:
-        return Context(fcgraph_app.state.doors, uuid4().hex, OPERATOR)
+        return Context(fcgraph_app.state.resources, uuid4().hex, OPERATOR)
 
 
 graphql = Stock(schema)

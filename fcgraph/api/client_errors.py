@@ -1,0 +1,80 @@
+"""How errors look to a client: a stable code, a message that is ours, and nothing of a bug but the request's id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphql import GraphQLError
+
+from fcgraph.errors import FcgraphError
+from fcgraph.observability import log
+
+INTERNAL = "INTERNAL"
+UNAVAILABLE = ("UNAVAILABLE", "STORAGE_FULL")
+TOO_SLOW = "The operation took longer than {:g} s (OPERATION_TIMEOUT_SECONDS)"
+MASKED = "Something went wrong here. Tell the requestId to whoever runs this."
+
+logger = log.get(__name__)
+
+
+def cause_of(error: GraphQLError) -> Exception | None:
+    """The exception behind an error; None when GraphQL itself refused the request."""
+    cause: Exception | None = error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause
+
+
+def code_of(error: GraphQLError) -> str:
+    """The error's code in the contract."""
+    cause = cause_of(error)
+    if cause is None:
+        return "BAD_USER_INPUT"
+    return cause.code if isinstance(cause, FcgraphError) else INTERNAL
+
+
+def to_client(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    """The error as the client gets it."""
+    code = code_of(error)
+    cause = cause_of(error)
+    # Without a path a value was not fit for its type: GraphQL's message says where as well.
+    message = cause.message if isinstance(cause, FcgraphError) and error.path else error.message
+    if code == INTERNAL:
+        message = MASKED
+    found: dict[str, Any] = {"message": message}
+    if error.locations:
+        found["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]
+    if error.path:
+        found["path"] = error.path
+    found["extensions"] = {"code": code}
+    if code == INTERNAL or code in UNAVAILABLE:
+        found["extensions"]["requestId"] = request_id
+    return found
+
+
+def is_ours(error: GraphQLError) -> bool:
+    """Whether the error is our fault, and so is logged."""
+    code = code_of(error)
+    return code == INTERNAL or code in UNAVAILABLE
+
+
+def note(errors: list[GraphQLError]) -> None:
+    """Log what is our fault, in full; what the caller did wrong is the caller's to see."""
+    for error in errors:
+        code = code_of(error)
+        if code == INTERNAL:
+            logger.error("resolver_failed", path=error.path, exc_info=cause_of(error))
+        elif code in UNAVAILABLE:
+            logger.warning("answer_unavailable", code=code, reason=error.message)
+
+
+class ClientError(GraphQLError):
+    """An error whose `formatted` is what the client may see; for transports that format errors themselves."""
+
+    def __init__(self, error: GraphQLError, request_id: str) -> None:
+        super().__init__(error.message, error.nodes, error.source, error.positions, error.path, error.original_error)
+        self._formatted = to_client(error, request_id)
+
+    @property
+    def formatted(self) -> Any:
+        return self._formatted
