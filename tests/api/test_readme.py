@@ -1,4 +1,4 @@
-"""What the README shows is what one sees: its queries are asked and its answers are the answers."""
+"""The examples of the README are right: its queries are run and the answers compared."""
 
 from __future__ import annotations
 
