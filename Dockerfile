@@ -1,4 +1,4 @@
-# One image for every process of fcgraph: migrate, api, consumer, worker, scheduler; compose.yaml says which is which.
+# One image for every process of fcgraph: migrate, api, consumer, worker, scheduler; compose.yaml sets the commands.
 
 # What the page at /graphql loads, from npm, as `make playground` does.
 FROM node:24-slim AS playground

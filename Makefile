@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# The first Python on PATH that is new enough; PYTHON=… on the command line is taken as it is.
+# The first Python on PATH that is new enough; PYTHON=… on the command line overrides it.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-# Test processes at once; each starts a PostgreSQL, a Redis and a Kafka of its own.
+# Parallel test processes; each starts its own PostgreSQL, Redis and Kafka.
 TEST_PROCESSES ?= 2
 
 .PHONY: up test soak lint playground schema bench bench-growth bench-report bench-read bench-fuzz check-python
@@ -24,47 +24,47 @@ up: $(INSTALLED)
 test: lint
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
-# The fault suite at its full length, on Apache Kafka: half an hour and more, with a table of the cases at the end.
-# A case that fails is told with its seed; FCGRAPH_FAULTS_SEED=… makes the same choices again.
+# The fault suite at its full length, on Apache Kafka: more than half an hour, with a table of the cases at the end.
+# A failed case is reported with its seed; FCGRAPH_FAULTS_SEED=… repeats its choices.
 soak: $(INSTALLED)
 	FCGRAPH_SOAK=1 KAFKA_EMBEDDED=apache $(BIN)/python -m pytest tests/faults
 
-# GraphiQL and what it needs, from npm, pinned; served by the API itself.
+# GraphiQL and its dependencies, pinned, from npm; served by the API.
 playground: $(PLAYGROUND_BUILT)
 
 $(PLAYGROUND_BUILT): $(addprefix $(PLAYGROUND)/,package-lock.json build.mjs playground.js playground.css) | check-python
 	@$(PYTHON) -I fcgraph/embedded/npm.py $(PLAYGROUND)
 	@cd $(PLAYGROUND) && node build.mjs
 
-# The schema as the code has it; a test holds the committed file against it.
+# The schema as the code defines it; a test compares the committed file with it.
 schema: $(INSTALLED)
 	$(BIN)/python -c 'from fcgraph.api.graphql.schema import sdl; print(sdl(), end="")' > fcgraph/api/schema.graphql
 
-# Rows a second through both doors over plain COPY of the clean rows, three rounds each, and the import's peak memory.
+# Rows per second of both channels relative to plain COPY of the clean rows, three rounds each, and peak memory.
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench.csv_intake
 	$(BIN)/python -m tests.bench.kafka_intake
 
-# Ten million rows, one million after the other, then COPY likewise; and the memory of importing a file of 1 GB.
+# Ten million rows, a million at a time, then the same with COPY; and the memory used to import a file of 1 GB.
 bench-growth: $(INSTALLED)
 	$(BIN)/python -m tests.bench.csv_intake --rounds 0 --growth 10 --gigabyte
 
-# Requests a second beside PostGraphile on the same database (Node.js 22 or newer comes from npm).
+# Requests per second compared with PostGraphile on the same database (Node.js 22 or newer comes from npm).
 bench-read: $(INSTALLED)
 	$(BIN)/python -m tests.bench.read
 
-# 5,000 generated documents and 5,000 mutated bodies: no 5xx, no traceback, and how long the slowest refusal took.
+# 5,000 generated documents and 5,000 mutated bodies: no 5xx, no traceback, and the time of the slowest refusal.
 bench-fuzz: $(INSTALLED)
 	$(BIN)/python -m tests.bench.fuzz
 
-# What can be told without running anything.
+# Static checks.
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A month of 2,000,000 payments: the report over COPY of the same SELECT, and its memory.
+# A month of 2,000,000 payments: the report's time relative to COPY of the same SELECT, and its memory.
 bench-report: $(INSTALLED)
 	$(BIN)/python -m tests.bench.report
 

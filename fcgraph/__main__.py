@@ -5,9 +5,9 @@ Exit codes:
   0    done
   1    a bug
   2    a wrong command line or setting, or make up has not run
-  3    refused: it cannot be done, and the line says why
-  4    done, but not all: rows not taken, a process down or stalled
-  5    a part is away: PostgreSQL, Redis or Kafka
+  3    refused: the message says why
+  4    done, but not completely: rows rejected, a process down or stalled
+  5    a service is unavailable: PostgreSQL, Redis or Kafka
   130  stopped by Ctrl-C
 """
 
@@ -33,13 +33,13 @@ from fcgraph.cli.help import examples
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
 
-# What a command needs is imported by that command: `--help` and `status` answer at once.
+# Commands import what they need, so that `--help` and `status` start fast.
 if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy import Engine
 
 WRONG, REFUSED, NOT_ALL, AWAY = 2, 3, 4, 5
-INTERRUPTED = 130  # as a shell tells it
+INTERRUPTED = 130  # as a shell reports it
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -78,7 +78,7 @@ def start(
         ),
     ] = False,
 ) -> None:
-    # Without a docstring: the help is the module's.
+    # No docstring: the help text is the module's.
     del version
 
 
@@ -105,10 +105,12 @@ def migrate() -> None:
 
 @app.command(epilog=examples("fcgraph seed", "fcgraph seed --demo"))
 def seed(
-    demo: Annotated[bool, typer.Option("--demo", help="Also 2,000 made payments of 2025, always the same.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Also load 2,000 deterministic demo payments dated 2025.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Load the users and currencies that are not there yet. May be repeated."""
+    """Load the missing users and currencies. May be repeated."""
     join_stack()
     from fcgraph import db
     from seeds.load import load_demo, load_reference
@@ -125,7 +127,7 @@ def seed(
         return
     typer.echo("users and currencies are there")
     if output["demo"]:
-        typer.echo("made payments: " + ", ".join(f"{name} {count:,}" for name, count in output["demo"].items()))
+        typer.echo("demo payments: " + ", ".join(f"{name} {count:,}" for name, count in output["demo"].items()))
 
 
 @app.command(
@@ -139,14 +141,14 @@ def seed(
 def import_(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="CSV files; - is the standard input. Without any, the file that CSV_FILE names."),
+        typer.Argument(help="CSV files; - is the standard input. By default the file in CSV_FILE."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, write no payment.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would happen; write no payments.")] = False,
     all_or_nothing: Annotated[
-        bool, typer.Option("--all-or-nothing", help="Store no payment when a row is bad.")
+        bool, typer.Option("--all-or-nothing", help="Store no payments if any row is bad.")
     ] = False,
     reimport: Annotated[
-        bool, typer.Option("--reimport", help="Run a file although the same bytes were imported before.")
+        bool, typer.Option("--reimport", help="Run a file even if the same bytes were imported before.")
     ] = False,
     expect_rows: Annotated[
         int | None, typer.Option(min=0, help="How many rows the file must have; one file only.")
@@ -155,12 +157,12 @@ def import_(
         list[str] | None,
         typer.Option(help="The sum of a currency, such as USD=1000.00; may be repeated; one file only."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file instead of text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file instead of text.")] = False,
 ) -> None:
-    """Bring CSV files in, each with a progress bar and a summary.
+    """Import CSV files, each with a progress bar and a summary.
 
-    Exit code 0 also for a file that was imported before, 4 when this run stored rejections or conflicts or what was
-    expected is not what was found, 3 when a file was refused or failed; the other files are imported all the same.
+    Exit code 0 also for a file that was imported before; 4 when this run stored rejections or conflicts, or a control
+    total does not match; 3 when a file was refused or failed. The other files are imported all the same.
     """
     from fcgraph.cli import control_totals
 
@@ -200,11 +202,11 @@ def import_(
 
 @app.command(epilog=examples("fcgraph report --period 2025-05 --show", "fcgraph report --json"))
 def report(
-    period: Annotated[str | None, typer.Option(help="The month, YYYY-MM; without it the previous one.")] = None,
+    period: Annotated[str | None, typer.Option(help="The month, YYYY-MM; by default the previous one.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the month as a table with a chart.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make the report of a month. The same content is never a second version."""
+    """Make the report of a month. A new version is added only if the content changed."""
     join_stack()
     import sqlalchemy as sa
 
@@ -253,16 +255,18 @@ def report(
 
 @app.command(epilog=examples("fcgraph status", "fcgraph status --json"))
 def status(as_json: Json = False) -> None:
-    """What runs and how far it is. Exit code 3: nothing runs; 4: a process is down or stalled; 5: a part is away.
+    """Show processes, lag and jobs.
 
-    Without `up`, the parts at DATABASE_URL, REDIS_URL and KAFKA_BROKER are asked.
+    Exit code 3: nothing runs; 4: a process is down or stalled; 5: a service is unavailable.
+
+    Without `up`, it queries the services at DATABASE_URL, REDIS_URL and KAFKA_BROKER.
     """
     stack = join_stack()
     settings = process_settings.current()
     if stack is None and not settings.model_fields_set & {"database_url", "redis_url", "kafka_broker"}:
         raise Refused(
-            "fcgraph is not up here (python -m fcgraph up); DATA_DIR says where it is looked for, and DATABASE_URL,"
-            " REDIS_URL and KAFKA_BROKER where its parts are without it"
+            "fcgraph is not up here (python -m fcgraph up); DATA_DIR is its folder; DATABASE_URL,"
+            " REDIS_URL and KAFKA_BROKER are the services to query without it"
         )
     from fcgraph.cli import status_view
 
@@ -289,11 +293,11 @@ def writing_engine() -> Engine:
 def terminal(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False)  # painted digits are hard to read
+    return Console(stderr=stderr, highlight=False)  # coloured digits are hard to read
 
 
 def before_noun() -> None:
-    """What the commands of every noun need first."""
+    """The setup that the commands of every noun need."""
     join_stack()
 
 
@@ -301,7 +305,7 @@ app.add_typer(intake_commands.app, name="intake", callback=before_noun)
 
 
 def main() -> None:
-    """Run the command line; an error on purpose is one line and an exit code, a bug is a traceback."""
+    """Run the command line; an expected error is one line and an exit code, a bug is a traceback."""
     try:
         app(prog_name="fcgraph")
     except KeyboardInterrupt:
@@ -321,7 +325,7 @@ def main() -> None:
             end("the database has no tables yet: python -m fcgraph migrate", REFUSED)
         if not db.is_away(e):
             raise
-        end(f"PostgreSQL is away: {str(e.__cause__ or e).strip().splitlines()[0]}", AWAY)
+        end(f"PostgreSQL is unavailable: {str(e.__cause__ or e).strip().splitlines()[0]}", AWAY)
 
 
 def end(line: str, exit_code: int) -> None:

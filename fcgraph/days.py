@@ -1,10 +1,10 @@
 """What a day is: the instants whose local date in the reporting zone is that date. The one definition, in Python.
 
-A day begins with the first instant of its date, whether its midnight is repeated (America/Havana), skipped, or the
-whole day is (Pacific/Apia). Where clocks go back over midnight (America/St_Johns until 2011, at 00:01), the next date
-comes for a minute and the old one returns: then a day is not one interval, and `Span.is_exact` says so.
+A day begins with the first instant of its date, even if its midnight is repeated (America/Havana) or skipped, or the
+whole day is skipped (Pacific/Apia). Where clocks go back over midnight (America/St_Johns until 2011, at 00:01), the
+next date starts for a minute and the old one returns. Then a day is not one interval, and `Span.is_exact` is False.
 
-PostgreSQL writes the labels: `(timestamp AT TIME ZONE zone)::date`. `fcgraph.zones` proves at a start that it and
+PostgreSQL writes the labels: `(timestamp AT TIME ZONE zone)::date`. `fcgraph.zones` checks at startup that it and
 Python agree on a zone in the years from PROVEN_FROM to PROVEN_TO. Outside of them the spans here are wider than the
 days and never exact, so PostgreSQL decides for each payment.
 """
@@ -28,14 +28,14 @@ KNOWN_MAX = 10_000
 
 
 class Edge(NamedTuple):
-    """Where a day begins: the first instant of its date or a later one, and from when on no earlier date comes back."""
+    """The start of a day: the first instant of its date or later, and when the last earlier date has ended."""
 
     first: datetime
     result: datetime
 
     @property
     def is_sharp(self) -> bool:
-        """Whether the two are one: before it every date is earlier, from it on none is."""
+        """Whether the two are equal: every date before it is earlier, none after it is."""
         return self.first == self.result
 
 
@@ -81,7 +81,7 @@ def edge(day: date, time_zone: str) -> Edge:
 
 
 def _pieces(zone: ZoneInfo, begins: datetime, ends: datetime) -> Iterator[tuple[datetime, datetime, timedelta]]:
-    """The parts of the interval in which the zone's offset stays the same, and that offset."""
+    """The parts of the interval with a constant offset of the zone, and that offset."""
     offset, at = offset_at(zone, begins), begins
     while at < ends:
         later = min(at + STEP, ends)
@@ -123,7 +123,7 @@ def local_day(now: datetime, time_zone: str) -> date:
 
 
 def settled_day(now: datetime, time_zone: str) -> date:
-    """The last day that has begun for good: no earlier date comes back."""
+    """The last day that has finally begun: no earlier date returns."""
     day = local_day(now, time_zone)
     while edge(day, time_zone).result > now:
         day -= DAY
@@ -131,12 +131,12 @@ def settled_day(now: datetime, time_zone: str) -> date:
 
 
 def last_midnight(now: datetime, time_zone: str) -> datetime:
-    """When the last day began for good (UTC)."""
+    """When the last day finally began (UTC)."""
     return edge(settled_day(now, time_zone), time_zone).result
 
 
 def next_midnight(now: datetime, time_zone: str) -> datetime:
-    """When the next day begins for good (UTC): after every instant of the days before it; always later than `now`."""
+    """When the next day finally begins (UTC): after every instant of earlier days; always later than `now`."""
     return edge(settled_day(now, time_zone) + DAY, time_zone).result
 
 
@@ -145,7 +145,7 @@ def are_plain(start: date, end: date, time_zone: str) -> bool:
     """Whether PostgreSQL's `day::timestamp AT TIME ZONE zone` is exactly where each of these days begins, and the one
     after them.
 
-    It is where no offset changes at midnight, and where midnight is skipped from 00:00 on or comes only once.
+    True if no offset changes at midnight, and midnight occurs once or is skipped from 00:00 on.
     """
     if start < PROVEN_FROM or end >= PROVEN_TO - DAY:
         return False

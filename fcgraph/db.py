@@ -1,4 +1,4 @@
-"""Engines and the two doors to PostgreSQL: `read` (READ ONLY transactions) and `write` (commits on success)."""
+"""Engines and the two entry points to PostgreSQL: `read` (READ ONLY) and `write` (commits on success)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fcgraph.errors import UnsupportedServer
 
 POSTGRES_VERSION_MIN = 180000  # NOT ENFORCED foreign keys and uuidv7() came with PostgreSQL 18
 
-# A server that vanished without a word (a pulled cable, a stopped host) is noticed within half a minute.
+# A vanished server (a pulled cable, a stopped host) is detected within half a minute.
 VANISHED_PEER = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 
 
@@ -29,7 +29,7 @@ def make_engine(
 ) -> Engine:
     """An engine on psycopg2. `pool_max=None` means no pool: right for jobs, which run in forked processes.
 
-    Every connection has the UTC time zone, whatever the server's is, and the given timeouts.
+    Every connection uses the UTC time zone, regardless of the server's, and these timeouts.
     """
     target = sa.make_url(url).set(drivername="postgresql+psycopg2")
     options = (
@@ -51,13 +51,13 @@ def make_engine(
 
 
 def apart(engine: Engine, *, name: str) -> Engine:
-    """An engine on the same database without pool and timeouts: for work that takes minutes and must block nobody."""
+    """An engine on the same database without pool and timeouts: for work of minutes that must not block others."""
     return make_engine(engine.url.render_as_string(hide_password=False), name=name)
 
 
 @contextmanager
 def read(engine: Engine, *, snapshot: bool = False) -> Iterator[Connection]:
-    """A READ ONLY transaction. `snapshot=True`: every statement in it sees one and the same state."""
+    """A READ ONLY transaction. `snapshot=True`: all its statements see the same state."""
     level = "REPEATABLE READ" if snapshot else "READ COMMITTED"
     with engine.connect() as connection:
         connection = connection.execution_options(isolation_level=level, postgresql_readonly=True)
@@ -67,7 +67,7 @@ def read(engine: Engine, *, snapshot: bool = False) -> Iterator[Connection]:
 
 @contextmanager
 def write(engine: Engine) -> Iterator[Connection]:
-    """A transaction that commits when the block ends well and rolls back otherwise."""
+    """A transaction that commits when the block succeeds and rolls back otherwise."""
     with engine.begin() as connection:
         yield connection
 
@@ -81,39 +81,39 @@ def check_version(connection: Connection) -> None:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the error means that PostgreSQL cannot be reached now, as opposed to a refusal of what was asked."""
+    """Whether the error means that PostgreSQL cannot be reached now, as opposed to a refused statement."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     cause = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError):
         return False
     code = getattr(cause, "pgcode", None)
-    # No SQLSTATE: the connection could not be made or broke. 57P0x: shutdown, crash, starting up. 08: connection
+    # No SQLSTATE: the connection failed or broke. 57P0x: shutdown, crash, starting up. 08: connection
     # exceptions. 53300: too many connections.
     return code is None or code.startswith(("57P", "08")) or code == "53300"
 
 
 def is_not_migrated(error: BaseException) -> bool:
-    """Whether the error means that a table is not there: the migrations have not run on this database."""
+    """Whether a table is missing: the migrations have not run on this database."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return getattr(cause, "pgcode", None) == "42P01"
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same work may succeed later: PostgreSQL is away, or out of time, room or the right to write."""
+    """Whether the same work may succeed later: PostgreSQL is unavailable, read-only, or out of time or space."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "pgcode", None) or ""
-    # 40: rolled back for a neighbour. 53: out of resources. 57: cancelled, as by a statement timeout. 55P03: lock
-    # timeout. 25006: a standby that may not write.
+    # 40: rolled back because of another transaction. 53: out of resources. 57: cancelled, as by a statement timeout.
+    # 55P03: lock timeout. 25006: a read-only standby.
     return is_away(error) or code.startswith(("40", "53", "57")) or code in ("55P03", "25006")
 
 
 def wait_until_ready(
     engine: Engine, *, on_wait: Callable[[str], None], pause: Callable[[], object], give_up: Callable[[], bool]
 ) -> None:
-    """Wait for a PostgreSQL 18 that answers. `on_wait` is told why, `pause` waits a moment, `give_up` ends the waiting.
+    """Wait until PostgreSQL 18 responds. `on_wait` gets the reason, `pause` sleeps, `give_up` ends the waiting.
 
-    Raises UnsupportedServer for an older server, and the last error when `give_up` says so.
+    Raises UnsupportedServer for an older server, and the last error when `give_up` returns True.
     """
     while True:
         try:

@@ -1,6 +1,6 @@
-"""What can go wrong on purpose: a small tree of errors, each with a code that never changes.
+"""Expected errors: a small hierarchy, each with a stable code.
 
-A bad row is data (`records.Rejection`), not an error; a bug is any other exception.
+A bad row is data (`records.Rejection`), not an error; any other exception is a bug.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SettingsError(FcgraphError):
 
 
 class BadInput(FcgraphError):
-    """The caller asked for something that cannot be answered; `code` is one of the contract's codes."""
+    """The request cannot be answered; `code` is one of the contract's codes."""
 
     code = "BAD_USER_INPUT"
 
@@ -47,13 +47,13 @@ class LimitReached(FcgraphError):
 
 
 class Unavailable(FcgraphError):
-    """PostgreSQL, Redis, Kafka or a stored file is away. Waited for or answered with 503, never made a rejection."""
+    """PostgreSQL, Redis, Kafka or a stored file is unavailable. Leads to waiting or a 503, never to a rejection."""
 
     code = "UNAVAILABLE"
 
 
 class StorageFull(FcgraphError):
-    """The disk behind uploads or reports has no room. Nothing half written is visible; with room it works again."""
+    """The disk behind uploads or reports has no room. No partial file is visible; it works again once there is room."""
 
     code = "STORAGE_FULL"
 

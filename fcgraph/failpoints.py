@@ -1,4 +1,4 @@
-"""Named moments at which a test can kill, stop or fail this process. Off, and without cost, unless asked for.
+"""Named moments at which a test can kill, stop or fail this process. Off, and without cost, unless enabled.
 
 `FCGRAPH_FAILPOINT="report-renamed=kill"`, `"=raise"` or `"=stop"` (SIGSTOP); `"=kill@3"` waits for the third time in
 one process; several are separated by commas.
@@ -14,11 +14,11 @@ from fcgraph.errors import SettingsError
 
 
 class FailpointReached(RuntimeError):
-    """What `=raise` raises: a bug, as far as the code around it can tell."""
+    """What `=raise` raises: the surrounding code treats it as a bug."""
 
 
 class Failpoint:
-    """One armed moment: what to do, and how many times it is passed before."""
+    """One armed moment: what to do, and on which pass."""
 
     def __init__(self, text: str) -> None:
         self.name, _, what = text.strip().partition("=")
@@ -46,6 +46,6 @@ _armed = parse(settings.failpoint())
 
 
 def reach(name: str) -> None:
-    """Say that the moment `name` is reached."""
+    """Mark the moment `name` as reached."""
     if _armed and name in _armed:
         _armed[name].reach()

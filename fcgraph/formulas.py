@@ -1,4 +1,4 @@
-"""The guard of text cells that a spreadsheet would run as a formula: put on in every export, undone by the importer."""
+"""The guard for cells that a spreadsheet would run as a formula: added by every export, removed by the importer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def with_guard(cell: str) -> str:
-    """A cell that a spreadsheet would run as a formula, with a quote before it; `without_guard` gives it back exactly.
+    """Prefix a quote to a cell that a spreadsheet would run as a formula; `without_guard` restores it exactly.
 
-    Which beginnings are dangerous: OWASP, CSV Injection.
+    For the dangerous first characters see OWASP, CSV Injection.
     """
     return "'" + cell if _FORMULA.match(cell) else cell
 

@@ -1,6 +1,6 @@
-"""When a scheduled job ran last and how it ended: one row a run, the latest of each job kept.
+"""When a scheduled job ran last and how it ended: one row per run; only the latest of each job are stored.
 
-Imports and reports have rows of their own; what they are is not told here.
+Imports and reports have their own rows and are not described here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = log.get(__name__)
 
 @dataclass
 class Run:
-    """A run that goes on. What is put into `detail` is kept with its row."""
+    """A run in progress. `detail` is stored with its row."""
 
     run_id: UUID
     detail: str | None = None
@@ -60,7 +60,7 @@ def recorded(engine: Engine, job: str, *, correlation_id: str, runs_max: int) ->
         try:
             _finish(engine, run.run_id, "FAILED", e.message if isinstance(e, FcgraphError) else type(e).__name__)
         except DBAPIError as away:
-            # The row stays RUNNING; what matters is the error that comes out.
+            # The row stays RUNNING; the error that is raised matters more.
             logger.warning("job_run_not_recorded", job=job, reason=type(away).__name__)
         raise
     _finish(engine, run.run_id, "SUCCEEDED", run.detail)
@@ -77,7 +77,7 @@ def last_runs(connection: Connection) -> list[LastRun]:
 
 
 def is_owed(connection: Connection, job: str, *, since: datetime, tried_before: datetime) -> bool:
-    """Whether no run that began at or after `since` has ended well, and none has begun after `tried_before`."""
+    """Whether no run started at or after `since` has succeeded, and none has started after `tried_before`."""
     ended_well = sa.and_(JobRun.state == "SUCCEEDED", JobRun.started_at >= since)
     runs = sa.select(JobRun.run_id).where(JobRun.job == job, sa.or_(ended_well, JobRun.started_at > tried_before))
     return not connection.scalar(sa.select(runs.exists()))

@@ -1,7 +1,7 @@
 """A shell that has joined the stack of an `up` by its env file: is that stack still there, and where is it now?
 
-The env file names what it sets in one variable. Whatever still has the value from there is taken from the stack as
-it runs now; what was set afterwards is the person's own. The standard library alone, below the settings.
+The env file lists what it sets in one variable. A variable that still has the value from there is updated from the
+running stack; one that was changed afterwards is left alone. Standard library only, since the settings depend on it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ VARIABLE = "FCGRAPH_STACK"
 
 
 class NotUp(SettingsError):
-    """The shell's addresses are those of a stack that has ended."""
+    """The shell has the addresses of a stack that has ended."""
 
     code = "NOT_UP"
 
 
 class Stack(TypedDict):
-    """What stack.json says. `environment`: what whoever joins the stack sets; `chosen`: what of it `up` chose."""
+    """The content of stack.json. `environment`: variables for processes that join; `chosen`: those that `up` chose."""
 
     pid: int
     api_url: str
@@ -43,7 +43,7 @@ def stack_file(data_dir: Path) -> Path:
 
 
 def read(data_dir: Path) -> Stack | None:
-    """What the file says, whether the stack still runs or not."""
+    """The file's content, whether the stack still runs or not."""
     try:
         found: Stack = json.loads(stack_file(data_dir).read_text())
     except (FileNotFoundError, ValueError):
@@ -52,7 +52,7 @@ def read(data_dir: Path) -> Stack | None:
 
 
 def running(data_dir: Path) -> Stack | None:
-    """The stack that runs on this data folder now; None when none does or it has not got that far."""
+    """The stack that runs on this data folder now; None when none runs or it is still starting."""
     try:
         lock = os.open(data_dir / "lock", os.O_RDONLY)
     except FileNotFoundError:
@@ -67,12 +67,12 @@ def running(data_dir: Path) -> Stack | None:
 
 
 def mark(data_dir: Path, stack: Stack) -> str:
-    """The variable's value: which stack, and what was set."""
+    """The variable's value: which stack, and what it set."""
     return json.dumps({"data_dir": str(data_dir), "environment": stack["environment"], "chosen": stack["chosen"]})
 
 
 def refresh(environment: MutableMapping[str, str]) -> None:
-    """Put what came from the stack at what it is now. Raises NotUp when the stack has ended."""
+    """Update the variables that came from the stack. Raises NotUp when the stack has ended."""
     marked = _marked(environment)
     if marked is None:
         return
@@ -81,7 +81,7 @@ def refresh(environment: MutableMapping[str, str]) -> None:
     if stack is None:
         raise NotUp(
             f"fcgraph is not up: this shell has the addresses of an `up` on {data_dir} that has ended. Start it again"
-            f" (make up), or unset {VARIABLE} to go on with other addresses"
+            f" (make up), or unset {VARIABLE} to use other addresses"
         )
     came = _came(environment, marked["environment"])
     for name in came:
@@ -91,7 +91,7 @@ def refresh(environment: MutableMapping[str, str]) -> None:
 
 
 def leave(environment: MutableMapping[str, str]) -> None:
-    """Forget what an earlier `up` chose, for a new one that will choose for itself; what it was started with stays."""
+    """Remove what an earlier `up` chose, so that a new one chooses again; its own settings stay."""
     marked = _marked(environment)
     if marked is None:
         return
@@ -113,5 +113,5 @@ def _marked(environment: MutableMapping[str, str]) -> dict[str, Any] | None:
 
 
 def _came(environment: MutableMapping[str, str], was: dict[str, str]) -> set[str]:
-    """What has the value from the env file. The person's own value, and a variable that was unset, are neither."""
+    """The variables that still have the value from the env file: neither changed nor unset since."""
     return {name for name, value in was.items() if environment.get(name) == value}

@@ -1,5 +1,5 @@
 """One line instead of a traceback when this Python is too old or lacks a package: `make up` has not run, or ran
-for another Python. Imported before anything else, by whatever Python there is: the standard library alone.
+for another Python. Imported before anything else, by any Python: standard library only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INSTALLED = PYTHON.parent.parent / ".installed"
 
 
 def watch() -> None:
-    """Say it in one line when the process ends by such an error. One that is caught is nobody's business here."""
+    """Print it in one line when the process ends by such an error. Caught errors are not affected."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -25,13 +25,13 @@ def watch() -> None:
             before(kind, error, trace)
             return
         sys.stderr.write(line + "\n")
-        raise SystemExit(WRONG)  # an exit code is all that a hook can change
+        raise SystemExit(WRONG)  # a hook can change only the exit code
 
     sys.excepthook = hook
 
 
 def words(error: BaseException) -> str | None:
-    """The line, or None when the error is another one, which a traceback tells best."""
+    """The line, or None for other errors, which keep their traceback."""
     if sys.version_info < OLDEST and isinstance(error, (ImportError, SyntaxError)):
         return f"fcgraph needs Python {OLDEST[0]}.{OLDEST[1]} or newer, and this is {sys.version.split()[0]}: {cure()}"
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] not in OURS:

@@ -1,6 +1,6 @@
-"""The tables. The migrations build them; `alembic check` proves that both say the same.
+"""The tables. The migrations create them; `alembic check` verifies that both agree.
 
-Triggers and NOT ENFORCED foreign keys cannot be said here; they are in migrations/versions.
+Triggers and NOT ENFORCED foreign keys cannot be declared here; they are in migrations/versions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COUNTS_NOT_NEGATIVE = " AND ".join(f"{o}_count >= 0" for o in (*OUTCOMES, "suspi
 
 
 class Base(DeclarativeBase):
-    """Base of the tables, with the names of constraints fixed."""
+    """Base of the tables, with fixed constraint names."""
 
     metadata = sa.MetaData(
         naming_convention={
@@ -41,7 +41,7 @@ class Base(DeclarativeBase):
 
 
 class OutcomeCounts:
-    """The counts every batch, import and Kafka range carries: what was read and what became of it."""
+    """The counts of every batch, import and Kafka range: rows read, and rows by outcome."""
 
     read_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     inserted_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
@@ -54,7 +54,7 @@ class OutcomeCounts:
 
 
 def counts_checks() -> tuple[CheckConstraint, CheckConstraint]:
-    """The CHECK that nothing read is unaccounted for, and that no count is negative."""
+    """The CHECK constraints: every row read has an outcome, and no count is negative."""
     return (
         CheckConstraint(COUNTS_ADD_UP, name="counts_add_up"),
         CheckConstraint(COUNTS_NOT_NEGATIVE, name="counts_not_negative"),
@@ -62,22 +62,22 @@ def counts_checks() -> tuple[CheckConstraint, CheckConstraint]:
 
 
 class User(Base):
-    """Somebody who sends or receives payments. Never deleted or renumbered (trigger)."""
+    """A person who sends or receives payments. Never deleted or renumbered (trigger)."""
 
     __tablename__ = "users"
 
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
-    # What a search is compared with: the name without case and without differences that cannot be seen.
+    # The text that searches match: the name without differences in case and invisible differences.
     search_name: Mapped[str | None] = mapped_column(Text, Computed("search_form(name)", persisted=True))
 
-    # A page of users is sorted by the beginning of the name: whole names do not fit into an index (queries/users.py).
+    # Pages of users are sorted by the beginning of the name: a whole name may not fit into an index (queries/users.py).
     __table_args__ = (Index("ix_users_name", sa.text("left(name, 200)"), "user_id"),)
 
 
 class UserBatch(Base):
-    """What one import of users changed. Its watermark is of the same order of commits as those of intake batches."""
+    """What one import of users changed. Its watermark shares one commit order with those of intake batches."""
 
     __tablename__ = "user_batches"
 
@@ -136,7 +136,7 @@ class Currency(Base):
 
 
 class KafkaTopic(Base):
-    """One topic of one cluster. A topic made anew has another topic id, so it starts a new account."""
+    """One topic of one cluster. A recreated topic has a new topic id, so its offsets are counted from the start."""
 
     __tablename__ = "kafka_topics"
 
@@ -150,7 +150,7 @@ class KafkaTopic(Base):
 
 
 class KafkaPosition(Base):
-    """The next offset to be counted in a partition; written by the batch's own transaction."""
+    """The next offset to be counted in a partition; written in the transaction of the batch."""
 
     __tablename__ = "kafka_positions"
 
@@ -177,7 +177,7 @@ class KafkaGap(Base):
 
 
 class Import(OutcomeCounts, Base):
-    """One CSV file's way through. The row is the truth about the import; a job only carries its id."""
+    """The import of one CSV file. This row is the source of truth; a job carries only its id."""
 
     __tablename__ = "imports"
 
@@ -249,7 +249,7 @@ class IntakeBatch(OutcomeCounts, Base):
         sa.UniqueConstraint("watermark"),
         sa.UniqueConstraint("import_id", "chunk"),
         CheckConstraint("kind IN ('CSV', 'KAFKA', 'SEED')", name="kind"),
-        # A batch of an import's own run has its chunk; one written by replay or resolution has none.
+        # A batch written by the run of an import has a chunk number; one written by replay or resolution has none.
         CheckConstraint(
             "(kind = 'KAFKA') = (topic_ref IS NOT NULL) AND (kind = 'CSV') = (import_id IS NOT NULL)", name="source"
         ),
@@ -257,7 +257,7 @@ class IntakeBatch(OutcomeCounts, Base):
 
 
 class IntakeWatermark(Base):
-    """One row: the watermark of the batch committed last. Held from the taking of a number until COMMIT."""
+    """One row: the watermark of the last committed batch. Locked from taking a number until COMMIT."""
 
     __tablename__ = "intake_watermark"
 
@@ -268,7 +268,7 @@ class IntakeWatermark(Base):
 
 
 class KafkaRange(OutcomeCounts, Base):
-    """What a batch read from one partition: offsets from first to last, and what became of them."""
+    """What a batch read from one partition: first and last offset, and the counts by outcome."""
 
     __tablename__ = "kafka_ranges"
 
@@ -281,7 +281,7 @@ class KafkaRange(OutcomeCounts, Base):
 
 
 class Transaction(Base):
-    """A payment. `batch_id`, `source_partition` and `source_position` say where it first came from."""
+    """A payment. `batch_id`, `source_partition` and `source_position` say where it first arrived from."""
 
     __tablename__ = "transactions"
 
@@ -301,7 +301,7 @@ class Transaction(Base):
     __table_args__ = (
         CheckConstraint("amount >= 0 AND amount <> 'NaN'", name="amount"),
         CheckConstraint("status IN ('pending', 'completed', 'failed')", name="status"),
-        # A user's payments, newest first, and his daily totals from the index alone (`columns.IN_INDEX`).
+        # A user's payments, newest first, and their daily totals from the index alone (`columns.IN_INDEX`).
         Index(
             "ix_transactions_sender",
             "sender_id",
@@ -318,16 +318,16 @@ class Transaction(Base):
         ),
         # All payments newest first, and a month for the report.
         Index("ix_transactions_timestamp", sa.desc("timestamp"), sa.desc("transaction_id")),
-        # What a batch or an import wrote: rows lie in the order of batches, so a few pages of summaries suffice.
+        # What a batch or an import wrote: rows are stored in batch order, so a small BRIN index suffices.
         Index("ix_transactions_batch_id", "batch_id", postgresql_using="brin", postgresql_with={"pages_per_range": 16}),
     )
 
 
 class PaymentRevision(Base):
-    """A change of a stored payment: what it became, what it was (`previous`), and where the change came from.
+    """A change of a stored payment: its new status, its previous values, and where the change came from.
 
-    Revision 1 is the payment as first stored and has no row here. Rows are only added, and no payment changes without
-    one (triggers). `note` and `decided_by` are a person's; a status that went on by itself has none.
+    Revision 1 is the payment as first stored and has no row here. Rows are only ever added, and a payment cannot
+    change without one (triggers). `note` and `decided_by` are set only if a person decided the change.
     """
 
     __tablename__ = "payment_revisions"
@@ -351,10 +351,10 @@ class PaymentRevision(Base):
 
 
 class IntakeRecord(Base):
-    """A CSV line or Kafka message that was rejected or is in conflict, kept with its raw bytes; unique by origin.
+    """A CSV line or Kafka message that was rejected or is in conflict, with its raw bytes; unique by origin.
 
-    Never deleted, and an end is never undone (triggers). `resolution` says how it ended; a SUPERSEDED record names the
-    row that came in its place by import and line.
+    Never deleted or reopened (triggers). `resolution` says how it was resolved; a SUPERSEDED record names the row that
+    replaced it by import and line.
     """
 
     __tablename__ = "intake_records"
@@ -429,7 +429,7 @@ class Report(Base):
 
 
 class JobRun(Base):
-    """When a scheduled job ran last and how it ended; one row a run."""
+    """When a scheduled job ran and how it ended; one row per run."""
 
     __tablename__ = "job_runs"
 
@@ -448,7 +448,7 @@ class JobRun(Base):
 
 
 class ProcessHeartbeat(Base):
-    """When a running process last made progress; `instance` tells processes of one kind apart."""
+    """When a running process last made progress; `instance` distinguishes processes of the same kind."""
 
     __tablename__ = "process_heartbeats"
 

@@ -1,6 +1,6 @@
-"""Names of the jobs and the one way to enqueue them. Ids go in; the job reloads its row; repeating is harmless.
+"""Names of the jobs and the only way to enqueue them. A job takes ids and reloads its row; repeating is harmless.
 
-The only client of RQ besides the worker and scheduler processes. What a job does is in workers/jobs.py.
+The only client of RQ besides the worker and scheduler processes. The jobs are in workers/jobs.py.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SWEEP_IMPORTS = "workers.jobs.sweep_imports"
 SWEEP_REPORTS = "workers.jobs.sweep_reports"
 DUE_REPORTS_JOB_ID = "due-reports"
 
-# rq-scheduler keeps what is scheduled in this sorted set, by the time when it is due.
+# rq-scheduler's sorted set of scheduled jobs, by due time.
 SCHEDULED_KEY = "rq:scheduler:scheduled_jobs"
 
-ANSWER_SECONDS_MAX = 3.0  # Redis is near and quick, or it is away
-RESULT_TTL_SECONDS = 500  # the truth about a job is a row; what Redis remembers is for a look at the queue
+ANSWER_SECONDS_MAX = 3.0  # Redis is local and fast, or it is unavailable
+RESULT_TTL_SECONDS = 500  # a job's state is a database row; Redis results are only for inspection
 FAILURE_TTL_SECONDS = 24 * 3600
 NO_TIME_LIMIT = -1  # an import takes as long as its file; a dead worker is noticed by its heartbeat, not by a limit
 TRIES_MAX = 5
@@ -47,7 +47,7 @@ REFUSALS: tuple[tuple[type[redis.ResponseError], str], ...] = (
     (redis.exceptions.OutOfMemoryError, "its memory is full (maxmemory)"),
     (redis.exceptions.NoPermissionError, "the user of REDIS_URL may not write"),
 )
-REFUSAL_CODES = {  # what redis-py has no class for
+REFUSAL_CODES = {  # errors without a class in redis-py
     "MISCONF": "it cannot save to its disk",
     "NOREPLICAS": "it has too few replicas",
     "MASTERDOWN": "it is a replica that has lost its primary",
@@ -64,12 +64,12 @@ class Scheduled:
 
 
 def enqueue_import(redis_url: str, import_id: UUID) -> None:
-    """Wake a worker for this import. Raises Unavailable when Redis is away; the import's row is then found later."""
+    """Wake a worker for this import. Raises Unavailable without Redis; a sweep finds the import's row later."""
     enqueue(redis_url, RUN_IMPORT, str(import_id), job_id=f"import-{import_id}")
 
 
 def enqueue_report(redis_url: str, period: str) -> None:
-    """Have a worker make the report of the month `YYYY-MM`. Raises Unavailable when Redis is away."""
+    """Have a worker make the report of the month `YYYY-MM`. Raises Unavailable when Redis is unavailable."""
     enqueue(redis_url, RUN_REPORT, period, job_id=f"report-{period}")
 
 
@@ -80,10 +80,10 @@ def enqueue(redis_url: str, function: str, *args: str, job_id: str) -> None:
 
 
 def put(queue: Queue, function: str, *args: str, job_id: str) -> None:
-    """As `enqueue`, on a queue at hand; raises redis errors as they are.
+    """As `enqueue`, on an existing queue; raises redis errors unchanged.
 
-    An id that Redis still knows but that waits in no queue is a job that runs, ended, failed or was lost with its
-    worker. None of these says that what is asked for now is done, so the old one is forgotten and a new one waits.
+    An id that Redis knows but that is in no queue is a job that runs, ended, failed or was lost with its worker. None
+    of these means that this request is done, so the old job is deleted and a new one is enqueued.
     """
     job = Job.create(
         function,
@@ -102,7 +102,7 @@ def put(queue: Queue, function: str, *args: str, job_id: str) -> None:
             if queue.get_job_position(job_id) is not None:
                 return
             _forget(queue, job_id)
-    raise Unavailable(f"the job {job_id} is being enqueued by others all the time")
+    raise Unavailable(f"the job {job_id} is repeatedly enqueued by other processes")
 
 
 def scheduled(redis_url: str) -> list[Scheduled]:
@@ -119,9 +119,9 @@ def waiting(redis_url: str) -> int:
 
 
 def why_no_writes(redis_url: str) -> str | None:
-    """Try a write that expires at once; None when Redis takes it, else why it refuses. Raises Unavailable.
+    """Try a write that expires at once; None when Redis accepts it, else why it refuses. Raises Unavailable.
 
-    A Redis that answers a PING may still refuse every write, and then nothing can be enqueued.
+    A Redis that responds to PING may still refuse every write, and then nothing can be enqueued.
     """
     key = f"fcgraph:write-check:{uuid4().hex}"
     with answering():
@@ -135,7 +135,7 @@ def why_no_writes(redis_url: str) -> str | None:
 
 
 def refusal(error: redis.ResponseError) -> str:
-    """Why Redis refused a write, in words; never Redis's own, which may repeat what was sent."""
+    """Why Redis refused a write, in our words; Redis's text may repeat what was sent."""
     for kind, reason in REFUSALS:
         if isinstance(error, kind):
             return f"refuses writes: {reason}"
@@ -144,14 +144,14 @@ def refusal(error: redis.ResponseError) -> str:
 
 
 def ping(redis_url: str) -> None:
-    """Return when Redis answers. Raises Unavailable."""
+    """Return when Redis responds. Raises Unavailable."""
     with answering():
         connect(redis_url).ping()
 
 
 @lru_cache(maxsize=8)
 def connect(redis_url: str) -> Redis:
-    """A client with short timeouts and no retries of its own; safe to share between threads and over a fork."""
+    """A client with short timeouts and no retries; safe to share between threads and across a fork."""
     return Redis.from_url(
         redis_url,
         socket_timeout=ANSWER_SECONDS_MAX,
@@ -163,15 +163,15 @@ def connect(redis_url: str) -> Redis:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Tell any trouble with Redis as Unavailable, without its address."""
+    """Turn Redis errors into Unavailable, without the address."""
     try:
         yield
     except redis.RedisError as e:
-        raise Unavailable(f"Redis is away ({type(e).__name__})") from e
+        raise Unavailable(f"Redis is unavailable ({type(e).__name__})") from e
 
 
 def _forget(queue: Queue, job_id: str) -> None:
     try:
         Job.fetch(job_id, connection=queue.connection).delete(remove_from_queue=False)
     except (NoSuchJobError, InvalidJobOperation, ValueError, KeyError, TypeError, redis.ResponseError):
-        queue.connection.delete(Job.key_for(job_id))  # gone or unreadable: it blocks nothing
+        queue.connection.delete(Job.key_for(job_id))  # missing or unreadable: it blocks nothing

@@ -1,4 +1,4 @@
-"""Which intake records are meant: a filter's conditions as SQL, for listing records and for ending them."""
+"""A filter of intake records: its conditions as SQL, for listing records and for resolving them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-# Takes a value and the name of its SQL type; returns what stands for the value in the statement.
+# Takes a value and the name of its SQL type; returns the placeholder for the statement.
 Add = Callable[[object, str], str]
 
 
 @dataclass(frozen=True)
 class RecordFilter:
-    """All conditions must hold; None means no condition. The instants are inclusive at both ends."""
+    """All conditions must hold; None means no condition. Both bounds of the time range are inclusive."""
 
     kind: str | None = None
     outcomes: tuple[str, ...] | None = None
@@ -49,13 +49,13 @@ class RecordFilter:
 
 
 class NamedValues:
-    """The values of a statement for SQLAlchemy's `text`; `add` gives the place that stands for a value."""
+    """The parameters of a statement for SQLAlchemy's `text`; `add` returns the placeholder for a value."""
 
     def __init__(self) -> None:
         self.items: dict[str, object] = {}
 
     def add(self, value: object, sql_type: str) -> str:
-        """Keep the value; return its place with its type."""
+        """Store the value; return its placeholder with its type."""
         name = f"v{len(self.items)}"
         self.items[name] = value
         return f"CAST(:{name} AS {sql_type})"

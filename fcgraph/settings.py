@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     uploads_dir: Path = Path("uploads")
     data_dir: Path = Path(".fcgraph")
 
-    # how numbers are told
+    # reporting
     report_timezone: str = "UTC"
     timestamp_ahead_max_seconds: int = Field(24 * 3600, ge=0)
     timestamp_year_min: int = Field(1900, ge=1000, le=9999)  # in UTC; earlier dates usually stand for a missing value
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     query_depth_max: int = Field(8, ge=1)
     query_nesting_max: int = Field(60, ge=1)  # of selections with their fragments, and of values inside values
     query_fields_max: int = Field(200, ge=1)
-    query_introspection_fields_max: int = Field(300, ge=1)  # the playground's question has 230
+    query_introspection_fields_max: int = Field(300, ge=1)  # the playground's query has 230
     query_aliases_max: int = Field(15, ge=0)
     query_root_fields_max: int = Field(10, ge=1)
     query_directives_max: int = Field(20, ge=0)
@@ -89,10 +89,10 @@ class Settings(BaseSettings):
     read_statement_timeout_seconds: float = Field(5, gt=0)
     read_pool_max: int = Field(16, ge=2)  # connections of one API process: half for each of its two event loops
     read_pool_wait_seconds: float = Field(2, gt=0)
-    slow_statement_seconds: float = Field(0.015, gt=0)  # what takes longer is run by turns
-    slow_answer_seconds: float = Field(0.1, gt=0)  # the same for what Strawberry answers, its own time included
-    slow_statements_max: int = Field(1, ge=1)  # at a time; the others of this kind wait, quick ones do not
-    write_threads_max: int = Field(4, ge=1)  # each has a connection of its own, on top of READ_POOL_MAX
+    slow_statement_seconds: float = Field(0.015, gt=0)  # slower ones are queued
+    slow_answer_seconds: float = Field(0.1, gt=0)  # the same for answers by Strawberry, including its own time
+    slow_statements_max: int = Field(1, ge=1)  # at a time; other slow ones wait, fast ones do not
+    write_threads_max: int = Field(4, ge=1)  # each has its own connection, in addition to READ_POOL_MAX
     documents_cached_max: int = Field(500, ge=1)
     subscriptions_max: int = Field(10, ge=1)
     subscription_poll_seconds: float = Field(0.5, gt=0)
@@ -108,13 +108,13 @@ class Settings(BaseSettings):
     import_resume_seconds: float = Field(10, gt=0)
 
     # jobs: reports, sweeps, the worker and the scheduler
-    report_retry_seconds: float = Field(300, gt=0)  # due reports that did not end well are tried again after this
-    report_check_seconds: float = Field(60, gt=0)  # how often it is looked whether due reports ended well
-    draft_kept_seconds: float = Field(24 * 3600, gt=0)  # older half-written files are a killed process's leavings
-    leaving_young_seconds: float = Field(7 * 24 * 3600, gt=0)  # an older report without a row is another database's
+    report_retry_seconds: float = Field(300, gt=0)  # failed due reports are retried after this
+    report_check_seconds: float = Field(60, gt=0)  # how often due reports are checked
+    draft_kept_seconds: float = Field(24 * 3600, gt=0)  # older half-written files are orphaned files
+    leaving_young_seconds: float = Field(7 * 24 * 3600, gt=0)  # older reports without a row are another database's
     job_runs_kept_max: int = Field(200, ge=2)  # of each scheduled job
     scheduler_interval_seconds: float = Field(2, gt=0)
-    worker_ttl_seconds: int = Field(25, ge=17)  # an idle worker looks around every 15 s less than this
+    worker_ttl_seconds: int = Field(25, ge=17)  # an idle worker wakes up every 15 s less than this
     worker_maintenance_seconds: int = Field(10, ge=1)
     worker_monitoring_seconds: int = Field(5, ge=1)
 
@@ -127,17 +127,17 @@ class Settings(BaseSettings):
     # the consumer
     kafka_commit_every: int = Field(50_000, ge=1)
     kafka_commit_interval_seconds: float = Field(0.2, gt=0)
-    kafka_read_max: int = Field(1000, ge=1)  # messages read at once; as many within the interval are a flood
-    kafka_flood_interval_seconds: float = Field(2, gt=0)  # between commits while it lasts
+    kafka_read_max: int = Field(1000, ge=1)  # messages per read; as many within the interval are a backlog
+    kafka_flood_interval_seconds: float = Field(2, gt=0)  # between commits during a backlog
     kafka_slice_max: int = Field(10_000, ge=1)
     kafka_session_timeout_seconds: float = Field(10, ge=6)
     kafka_instance_id: str = ""  # empty: the host's name and a slot on it, see workers/instance.py
-    kafka_partitions: int = Field(4, ge=1)  # of a topic that we make because it is missing
+    kafka_partitions: int = Field(4, ge=1)  # of a missing topic that we create
     kafka_request_timeout_seconds: float = Field(5, gt=0)
     kafka_delivery_timeout_seconds: float = Field(30, gt=0)
     kafka_topic_check_seconds: float = Field(1, gt=0)
     waiting_retry_seconds: float = Field(2, gt=0)
-    heartbeat_seconds: float = Field(5, gt=0)  # between two notes of a process that it makes progress
+    heartbeat_seconds: float = Field(5, gt=0)  # between two heartbeats of a process
     stalled_seconds: float = Field(20, gt=0)  # a process without progress for so long is stalled
 
     # one machine without Docker: what `up` starts. Port 0: any free one
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     embedded_kafka_port: int = Field(0, ge=0, le=65535)
     maven_reach_seconds: float = Field(15, gt=0)
     maven_download_seconds: float = Field(600, gt=0)
-    start_seconds: float = Field(90, gt=0)  # a part that is not ready by then is an error
+    start_seconds: float = Field(90, gt=0)  # a service that is not ready by then is an error
 
     @field_validator("report_timezone")
     @classmethod
@@ -157,7 +157,7 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as e:
             meant = zone_names.meant_by(value)
             offered = f"; perhaps {' or '.join(meant)} is meant" if meant else ""
-            raise ValueError(f"is no IANA time zone name such as UTC or Asia/Manila{offered}") from e
+            raise ValueError(f"is not an IANA time zone name such as UTC or Asia/Manila{offered}") from e
         return value
 
     @field_validator("cors_allowed_origins")
@@ -165,10 +165,10 @@ class Settings(BaseSettings):
     def _origins(cls, value: str) -> str:
         origins = [origin.strip().lower() for origin in value.split(",") if origin.strip()]
         if "*" in origins and len(origins) > 1:
-            raise ValueError("has * beside other origins")
+            raise ValueError("has * together with other origins")
         for origin in origins:
             if origin != "*" and not ORIGIN.fullmatch(origin):
-                raise ValueError("is no list of origins such as https://app.example.com (scheme, host, port; no path)")
+                raise ValueError("must list origins such as https://app.example.com (scheme, host, port; no path)")
         return ",".join(origins)
 
     @field_validator("database_url")
@@ -193,11 +193,11 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read and check the environment. Raises SettingsError naming every wrong setting, never a value.
 
-    In a shell that has joined a stack the stack's addresses are those of now; raises NotUp when it has ended.
+    In a shell that has joined a stack, uses its current addresses; raises NotUp when it has ended.
     """
     joined.refresh(os.environ)
     try:
-        return Settings()  # the pydantic plugin knows that all fields have defaults
+        return Settings()  # all fields have defaults, as the pydantic plugin knows
     except pydantic_settings.SettingsError as e:
         if isinstance(e.__cause__, SettingsError):  # a file that cannot be read, wrapped on its way here
             raise e.__cause__ from None
@@ -210,11 +210,11 @@ def load() -> Settings:
 
 
 def failpoint() -> str:
-    """FCGRAPH_FAILPOINT as it was when the process started: for tests alone, so it is no field of Settings."""
+    """FCGRAPH_FAILPOINT as it was when the process started: for tests only, so it is not a field of Settings."""
     return os.environ.get("FCGRAPH_FAILPOINT", "")
 
 
 @lru_cache(maxsize=1)
 def current() -> Settings:
-    """The settings of this process, read once. Only edges call this; the core takes what it needs as arguments."""
+    """The settings of this process, read once. Only entry points call this; the core takes arguments."""
     return load()

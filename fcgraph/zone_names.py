@@ -1,4 +1,4 @@
-"""Names of time zones: which `Region/City` is meant by a name that cannot be used. Only run when there is one."""
+"""Suggests a `Region/City` for a time zone name that cannot be used. Only runs when there is such a name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def usable() -> tuple[str, ...]:
 
 
 def meant_by(name: str) -> list[str]:
-    """The names that may be meant by one that Python does not know: by its letters, its city, or its abbreviation."""
+    """Suggestions for a name that Python does not know: by its letters, its city, or its abbreviation."""
     folded = name.strip().replace(" ", "_").casefold()
     by_name = {n.casefold(): n for n in usable()}
     by_city = {n.rpartition("/")[2].casefold(): n for n in reversed(usable())}
@@ -73,7 +73,7 @@ def _offsets(name: str, instants: list[datetime]) -> list[timedelta]:
 
 
 def changes(name: str, begins: datetime, ends: datetime) -> Iterator[datetime]:
-    """Instants that tell a zone from another: one a week, and the seconds before and at each change."""
+    """Instants that distinguish zones: one a week, and the seconds before and at each change."""
     zone, at = ZoneInfo(name), begins
     offset = days.offset_at(zone, at)
     yield at

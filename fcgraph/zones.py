@@ -1,7 +1,7 @@
-"""Whether PostgreSQL and Python mean the same by the name of the reporting zone. Proven once, where a process starts.
+"""Whether PostgreSQL and Python agree on the reporting zone. Checked once, when a process starts.
 
-They have a zone database each. PostgreSQL tries abbreviations before names, so CET is a fixed offset there; `localtime`
-is a name for Python alone; and one of the two databases may not know yet what a government decided.
+Each has its own zone database. PostgreSQL tries abbreviations before names, so CET is a fixed offset there; `localtime`
+is a name only in Python; and one of the two databases may lack a recent change.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ OFFSETS = sa.text(
 NOT_RECOGNIZED = "22023"  # invalid_parameter_value
 
 logger = log.get(__name__)
-_proven: set[tuple[str, str]] = set()  # by server and zone; a forked job finds what its worker proved
+_proven: set[tuple[str, str]] = set()  # by server and zone; a forked job inherits its worker's result
 
 
 def check(engine: Engine, time_zone: str) -> None:
-    """Raise SettingsError unless both read the name alike in all years from PROVEN_FROM to PROVEN_TO."""
+    """Raise SettingsError unless both agree on the zone in all years from PROVEN_FROM to PROVEN_TO."""
     key = (engine.url.render_as_string(), time_zone)
     if key in _proven:
         return
@@ -42,21 +42,21 @@ def check(engine: Engine, time_zone: str) -> None:
 
 
 def check_if_there(engine: Engine, time_zone: str) -> bool:
-    """The same for a process that does without PostgreSQL at its start: False when it is away."""
+    """The same for a process that starts without PostgreSQL: False when it is unavailable."""
     try:
         check(engine, time_zone)
     except DBAPIError as e:
         if not db.is_away(e):
             raise
-        logger.warning("zone_not_proven", reason="PostgreSQL is away")
+        logger.warning("zone_not_proven", reason="PostgreSQL is unavailable")
         return False
     return True
 
 
 def first_difference(connection: Connection, time_zone: str) -> datetime | None:
-    """The first instant looked at that PostgreSQL and Python show differently; BEGINS when only Python knows the name.
+    """The first checked instant that PostgreSQL and Python show differently; BEGINS when only Python knows the name.
 
-    It is looked at one instant a week, and on both sides of each of Python's changes.
+    Checks one instant a week, and both sides of each of Python's changes.
     """
     instants = list(zone_names.changes(time_zone, BEGINS, ENDS))
     try:
@@ -77,10 +77,10 @@ def _advice(connection: Connection, time_zone: str, differs: datetime) -> str:
     if time_zone in zone_names.usable():
         return (
             f"PostgreSQL and Python disagree on the clocks of this zone from {differs:%Y-%m-%d} on, because one of"
-            " their zone databases is older; bring the older one up to date (tzdata)"
+            " their zone databases is older; update the older one (tzdata)"
         )
     offered = next((n for n in zone_names.like(time_zone) if first_difference(connection, n) is None), None)
     return (
-        "PostgreSQL and Python do not mean the same zone by this name;"
-        f" give the zone as Region/City{f', such as {offered}' if offered else ''}"
+        "PostgreSQL and Python interpret this name as different zones;"
+        f" set the zone as Region/City{f', such as {offered}' if offered else ''}"
     )

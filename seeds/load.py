@@ -1,4 +1,4 @@
-"""Loads the seeds: users and currencies, and on request made payments of 2025 through the intake. Repeatable."""
+"""Loads the seeds: users and currencies, and optionally demo payments of 2025 through the intake. Idempotent."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _UPSERT_CURRENCY = (
 
 
 def load_reference(connection: Connection) -> None:
-    """Add the seed users and currencies that are not there yet; what is there stays as it is."""
+    """Add the missing seed users and currencies; existing rows stay unchanged."""
     connection.execute(sa.text(_UPSERT_USER), _rows("users.csv"))
     connection.execute(sa.text(_UPSERT_CURRENCY), _rows("currencies.csv"))
 
 
 def load_demo(engine: Engine, settings: Settings) -> Counts:
-    """Add the made payments through the intake; a second time all of them are duplicates."""
+    """Add the demo payments through the intake; on a second run all of them are duplicates."""
     users = [row["user_id"] for row in _rows("users.csv")]
     writer = Writer(engine, settings)
     try:
@@ -43,8 +43,8 @@ def load_demo(engine: Engine, settings: Settings) -> Counts:
 
 
 def demo_payments(users: list[str]) -> list[dict[str, str | None]]:
-    """The made payments, always the same ones, spread over the twelve months of 2025."""
-    rnd = random.Random(DEMO_SEED)  # noqa: S311 made data, no secret
+    """The demo payments, deterministic and spread over the twelve months of 2025."""
+    rnd = random.Random(DEMO_SEED)  # noqa: S311 demo data, not a secret
     begin = datetime(2025, 1, 1, tzinfo=UTC)
     year = int(timedelta(days=365).total_seconds())
     payments: list[dict[str, str | None]] = []

@@ -1,4 +1,4 @@
-"""What every test may ask for: a fresh migrated database, an emptied Redis, a Kafka topic of its own, settings.
+"""Fixtures for every test: a fresh migrated database, an emptied Redis, a new Kafka topic, settings.
 
 The servers start with the first test that needs them and are stopped at the end, also after a failure.
 """
@@ -21,7 +21,7 @@ from fcgraph.embedded import postgres
 from fcgraph.settings import Settings
 from tests import services
 
-# Which Kafka to run on may be said from outside; nothing else of the developer's environment reaches a test.
+# The environment may set which Kafka to use; nothing else of the developer's environment reaches a test.
 KAFKA_WISH = os.environ.get("KAFKA_EMBEDDED", "auto")
 CLEAN = services.clean_environment()
 for name in set(os.environ) - set(CLEAN):
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Note what there is to tell about Kafka; one of several processes hands it to the one that prints."""
+    """Collect the report on Kafka; a worker process passes it to the process that prints."""
     config = session.config
     config.stash[kafka_notes].extend(kafka_lines(config))
     if hasattr(config, "workeroutput"):
@@ -47,12 +47,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """One of several processes has ended; what it has to tell is kept."""
+    """A worker process has ended; store its report."""
     node.config.stash[kafka_notes].extend(getattr(node, "workeroutput", {}).get("kafka", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which Kafka the tests ran on and, when it was the in-process broker, what it left untested."""
+    """Print which Kafka the tests ran on and, for the in-process broker, what was not tested."""
     terminalreporter.section("Kafka")
     lines = config.stash[kafka_notes] or ["no test needed it"]
     for line in dict.fromkeys(lines):
@@ -60,7 +60,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def kafka_lines(config: pytest.Config) -> list[str]:
-    """What there is to tell about the Kafka of this process's tests."""
+    """The report on the Kafka of this process's tests."""
     choice = config.stash.get(kafka_choice, None)
     if choice is None:
         return []
@@ -120,7 +120,7 @@ def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def apache_kafka(kafka: services.Kafka, request: pytest.FixtureRequest) -> services.Kafka:
-    """The session's Kafka for what the in-process broker cannot do; without Apache Kafka the summary names the test."""
+    """The session's Kafka, if it is Apache Kafka; otherwise the test is skipped and listed in the summary."""
     if kafka.kind != "apache":
         request.config.stash[needs_apache].append(request.node.nodeid)
         pytest.skip("needs Apache Kafka")
@@ -129,13 +129,13 @@ def apache_kafka(kafka: services.Kafka, request: pytest.FixtureRequest) -> servi
 
 @pytest.fixture
 def kafka_topic() -> str:
-    """The name of a topic that is not there yet."""
+    """The name of a topic that does not exist yet."""
     return f"transactions-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str, kafka: services.Kafka, kafka_topic: str, tmp_path: Path) -> Settings:
-    """Settings for all of the above, with folders of its own. `services.environment` makes an environment of them."""
+    """Settings for all of the above, with separate folders. `services.environment` turns them into an environment."""
     return Settings(
         database_url=database_url,
         redis_url=redis_url,

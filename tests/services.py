@@ -1,6 +1,6 @@
-"""The real PostgreSQL, Redis and Kafka that the tests run on, started by what `up` starts them with.
+"""The real PostgreSQL, Redis and Kafka of the tests, started by the same code as `up`.
 
-No test is here and no fixture; those are in conftest.py.
+The fixtures are in conftest.py.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from seeds.load import load_reference
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 90
 TEMPLATE = "fcgraph_template"
-BINARIES_OF_16 = postgres.BINARIES.parent.parent / "pginstall" / "bin"  # the same wheel carries PostgreSQL 16
+BINARIES_OF_16 = postgres.BINARIES.parent.parent / "pginstall" / "bin"  # the wheel also contains PostgreSQL 16
 
 
 @dataclass(frozen=True)
 class Kafka:
-    """A running broker: `kind` tells which."""
+    """A running broker of this kind."""
 
     address: str
     kind: kafka.Kind
@@ -52,7 +52,7 @@ def running(part: Part, log: Path) -> Iterator[Process]:
 
 @contextmanager
 def postgres_server(folder: Path, *, fsync: bool = False, shared_buffers: str | None = "256MB") -> Iterator[int]:
-    """A PostgreSQL on some port, which is the value. `shared_buffers=None`: as much as `up` gives it."""
+    """A PostgreSQL; the value is its port. `shared_buffers=None`: as much as under `up`."""
     port = ports.free()
     with running(
         postgres.part(folder / "postgres", port, fsync=fsync, shared_buffers=shared_buffers), folder / "postgres.log"
@@ -62,7 +62,7 @@ def postgres_server(folder: Path, *, fsync: bool = False, shared_buffers: str | 
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
-    """A Redis that keeps nothing; the value is its URL."""
+    """A Redis without persistence; the value is its URL."""
     port = ports.free()
     with running(redis.part(folder / "redis", port, keep=False), folder / "redis.log"):
         yield redis.url(port)
@@ -70,7 +70,7 @@ def redis_server(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def kafka_server(folder: Path, choice: kafka.Choice) -> Iterator[Kafka]:
-    """The broker of choice."""
+    """The chosen broker."""
     if choice.kind == "apache":
         port = ports.free()
         part = kafka.apache_part(ROOT / ".fcgraph", folder / "kafka", port, partitions=4)
@@ -83,7 +83,7 @@ def kafka_server(folder: Path, choice: kafka.Choice) -> Iterator[Kafka]:
 
 
 def choose_kafka(chosen: Settings) -> kafka.Choice:
-    """The same choice that `up` makes, with the jars that it keeps."""
+    """The same choice as `up`, with its stored jars."""
     return kafka.choose(
         chosen.kafka_embedded,
         ROOT / ".fcgraph",
@@ -102,7 +102,7 @@ def migrate(database_url: str, target: str = "head", *, command: str = "upgrade"
 
 
 def make_template(port: int) -> None:
-    """A migrated database with the seeds' users and currencies, which every test gets a copy of."""
+    """Make the template: migrated, with the seeds' users and currencies. Every test gets a copy of it."""
     postgres.create_database(port, TEMPLATE)
     migrate(postgres.url(port, TEMPLATE))
     engine = db.make_engine(postgres.url(port, TEMPLATE), name="tests")
@@ -115,7 +115,7 @@ def copy_template(port: int, database: str) -> None:
 
 
 def drop_database(port: int, database: str) -> None:
-    """Drop it, whoever is still connected."""
+    """Drop it even if there are connections."""
     execute(port, f'DROP DATABASE "{database}" WITH (FORCE)')
 
 
@@ -131,12 +131,12 @@ def execute(port: int, statement: str) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without any setting of ours: what a started process gets before its own settings."""
+    """This process's environment without our settings: the base for started processes."""
     ours = {name.upper() for name in Settings.model_fields} | {joined.VARIABLE, "API_URL", "RQ_REDIS_URL"}
     return {k: v for k, v in os.environ.items() if k.removesuffix("_FILE") not in ours}
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment that gives a started process exactly these settings."""
+    """The environment of a started process with exactly these settings."""
     chosen = {name: getattr(settings, name) for name in settings.model_fields_set}
     return clean_environment() | {name.upper(): str(value) for name, value in chosen.items()}

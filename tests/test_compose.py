@@ -1,4 +1,4 @@
-"""compose.yaml and the Dockerfile held against the code: what they start really starts, what they name exists.
+"""compose.yaml and the Dockerfile match the code: the commands start, and the names exist.
 
 No Docker is needed: each service's command runs with its environment on what the Dockerfile copies, in a folder.
 """
@@ -63,16 +63,16 @@ def test_every_variable_is_a_setting_and_every_value_a_valid_one(name: str, monk
 def test_every_address_is_that_of_a_service(name: str) -> None:
     environment = interpolated(OURS[name]["environment"])
     database, redis = urlsplit(environment["DATABASE_URL"]), urlsplit(environment["REDIS_URL"])
-    given = interpolated(SERVICES["postgres"]["environment"])
-    assert (database.hostname, database.port, database.path) == ("postgres", 5432, f"/{given['POSTGRES_DB']}")
-    assert (database.username, database.password) == ("postgres", given["POSTGRES_PASSWORD"])
+    variables = interpolated(SERVICES["postgres"]["environment"])
+    assert (database.hostname, database.port, database.path) == ("postgres", 5432, f"/{variables['POSTGRES_DB']}")
+    assert (database.username, database.password) == ("postgres", variables["POSTGRES_PASSWORD"])
     assert (redis.hostname, redis.port) == ("redis", 6379)
     advertised = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
     assert f"PLAINTEXT://{environment['KAFKA_BROKER']}" in advertised
 
 
-def test_kafka_is_reported_only_what_a_broker_knows() -> None:
-    """The image makes the property a.b of KAFKA_A_B. Our embedded broker, of the same kind, has all of them as well."""
+def test_kafka_gets_only_settings_that_a_broker_knows() -> None:
+    """The image turns KAFKA_A_B into the property a.b. Our embedded broker is of the same kind and has all of them."""
     answer = {v.removeprefix("KAFKA_").lower().replace("_", ".") for v in SERVICES["kafka"]["environment"]}
     embedded = embedded_kafka.server_properties(Path("log"), 1, 2, partitions=4)
     assert answer <= {line.partition("=")[0] for line in embedded.splitlines()}
@@ -92,7 +92,7 @@ def test_start_order_waits_for_health_and_for_the_migrations() -> None:
 def test_every_volume_is_declared_and_lies_where_the_settings_say() -> None:
     used = {v.partition(":")[0] for service in SERVICES.values() for v in service.get("volumes", [])}
     assert used == set(COMPOSE["volumes"])
-    for name in ("api", "worker"):  # who stores files and who hands them out see the same ones
+    for name in ("api", "worker"):  # the processes that store and serve files share a folder
         mounted = {v.partition(":")[2] for v in OURS[name]["volumes"]}
         assert {OURS[name]["environment"][folder] for folder in ("REPORTS_DIR", "UPLOADS_DIR")} == mounted
 
@@ -157,10 +157,10 @@ def test_migrate_makes_the_schema_and_the_seeds_in_an_empty_database(
     empty = f"{settings.database_url.rpartition('/')[2]}_empty"
     postgres.create_database(postgres_port, empty)
     try:
-        given = settings.model_copy(update={"database_url": postgres.url(postgres_port, empty)})
-        with command("migrate", image, given, tmp_path / "log", 0) as process:
+        changed = settings.model_copy(update={"database_url": postgres.url(postgres_port, empty)})
+        with command("migrate", image, changed, tmp_path / "log", 0) as process:
             assert process.wait(READY_SECONDS) == 0, (tmp_path / "log").read_text()
-        engine = db.make_engine(given.database_url, name="tests")
+        engine = db.make_engine(changed.database_url, name="tests")
         assert [count(engine, table) for table in ("users", "currency", "transactions")] == [7, 3, 0]
     finally:
         services.drop_database(postgres_port, empty)
@@ -195,5 +195,5 @@ def command(name: str, image: Path, settings: Settings, log: Path, port: int) ->
 
 
 def interpolated(environment: dict[str, str]) -> dict[str, str]:
-    """The values as Compose gives them when the variables they name are not set."""
+    """The values as Compose resolves them when the variables are not set."""
     return {name: re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", value) for name, value in environment.items()}

@@ -1,6 +1,6 @@
 """A day is the instants whose local date is that date: in every zone, around every change of its clocks.
 
-The queries are the real ones. What they are held against is the date that Python's `astimezone` gives each instant.
+The queries are the real ones. They are checked against the date from Python's `astimezone` for each instant.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["files", "make"]  # fixtures
 
 MICROSECOND, DAY = timedelta(microseconds=1), timedelta(days=1)
 RECEIVER = user(1)
-SCHEDULED_FROM = datetime(2000, 2, 1, tzinfo=UTC)  # nothing is scheduled for days before
+SCHEDULED_FROM = datetime(2000, 2, 1, tzinfo=UTC)  # nothing is scheduled before that
 # Before 2015: dates that come back, skipped days, midnights that are repeated or skipped from before 00:00 on.
 EARLIER = (
     "America/St_Johns", "America/Goose_Bay", "America/Moncton", "Antarctica/Casey", "Pacific/Apia", "Pacific/Kwajalein",
@@ -42,7 +42,7 @@ EARLIER = (
 
 @dataclass(frozen=True)
 class Change:
-    """A change of a zone's clocks, and what they are ahead of UTC before and after it."""
+    """A change of a zone's clocks, and their UTC offset before and after it."""
 
     at: datetime
     before: timedelta
@@ -56,7 +56,7 @@ def offset(zone: ZoneInfo, at: datetime) -> timedelta:
 
 
 def changes(name: str, first_year: int, last_year: int) -> Iterator[Change]:
-    """Every change, found by halving."""
+    """Every change, found by bisection."""
     zone, at = ZoneInfo(name), datetime(first_year, 1, 1, tzinfo=UTC)
     while at.year <= last_year:
         later = at + timedelta(days=2)
@@ -84,7 +84,7 @@ def instants_around(found: list[Change]) -> list[datetime]:
 
 
 def kinds_of(found: list[Change]) -> list[Change]:
-    """One change of each kind: the time of day and the two offsets, and whether it is at the end of a month."""
+    """One change of each kind: time of day, the two offsets, and whether it is at the end of a month."""
     kinds = {}
     for change in found:
         shown = change.at + change.before
@@ -95,7 +95,7 @@ def kinds_of(found: list[Change]) -> list[Change]:
 
 @dataclass(frozen=True)
 class Case:
-    """A zone with payments around its changes, all sent by a user of its own."""
+    """A zone with payments around its changes, all sent by the same user, different for each case."""
 
     zone: str
     sender: UUID
@@ -147,7 +147,7 @@ def drilled(connection: Connection, case: Case, days: list[date]) -> Counter[dat
 
 
 def drilled_in_sql(connection: Connection, case: Case, days: list[date]) -> Counter[date]:
-    """The same, where the day of a row is known to PostgreSQL alone: the fast path."""
+    """The same, where only PostgreSQL knows the day of a row: the fast path."""
     values = Values(named=True)
     listed, zone = values.add(days, "date[]"), values.add(case.zone, "text")
     owner = Owner(values.add(case.sender, "uuid"), of_one_of("d.day", days[0], days[-1], case.zone, zone))
@@ -250,8 +250,8 @@ def test_every_zone_from_2015_to_2037(engine: Engine) -> None:
         names = set(connection.scalars(sa.text("SELECT name FROM pg_timezone_names"))) & available_timezones()
     assert len(names) > 400
     cases, refused = cases_of(engine, sorted(names), 2015, 2037)
-    # Zones with the same changes behave the same: one of them is checked. Refused are those that the two databases
-    # read differently; few, or the check of zones is wrong.
+    # Zones with the same changes behave the same, so one of them is checked. Zones that the two databases read
+    # differently are refused; if there are many, the check of zones is wrong.
     assert len(cases) > 60
     assert len(refused) < 20, refused
     assert {"Cuba", "America/Havana"} & {case.zone for case in cases}

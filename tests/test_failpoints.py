@@ -1,4 +1,4 @@
-"""Failpoints do nothing unless the environment of the process asks for them."""
+"""Failpoints do nothing unless the environment of the process enables them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ AFTER = BEFORE | {"DATABASE_URL": "postgresql://postgres@127.0.0.1:4444/fcgraph"
 
 
 def made(data_dir: Path, environment: dict[str, str]) -> Stack:
-    """A stack with these addresses; API_PORT was given to its `up`, the rest it chose."""
+    """A stack with these addresses; API_PORT was set for its `up`, which chose the rest."""
     return {
         "pid": os.getpid(),
         "api_url": environment["API_URL"],
@@ -57,7 +57,7 @@ def up(data_dir: Path, environment: dict[str, str]) -> Iterator[None]:
 
 
 def sourced(data_dir: Path, before: dict[str, str] | None = None, times: int = 1) -> tuple[dict[str, str], str]:
-    """A shell's environment after it has read the env file, and what that said."""
+    """A shell's environment after it has read the env file, and the file's output."""
     script = "set -eu\n" + f". {shlex.quote(str(data_dir / 'env'))}\n" * times + "env -0"
     done = subprocess.run(
         ["sh", "-c", script],

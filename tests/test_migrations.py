@@ -1,4 +1,4 @@
-"""The migrations, up and down and up again, against the models, by two at once, and on a server that is too old."""
+"""The migrations: up, down and up again; compared with the models; two at once; on a server that is too old."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def empty_url(postgres_port: int) -> Iterator[str]:
 
 
 def ours(url: str) -> set[str]:
-    """Everything that a schema of ours consists of, without Alembic's own table."""
+    """All objects of our schema, without Alembic's table."""
     engine = db.make_engine(url, name="tests")
     with db.read(engine) as connection:
         return {name for name in connection.scalars(sa.text(OURS)) if "alembic_version" not in name}

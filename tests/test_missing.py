@@ -1,4 +1,4 @@
-"""A Python that lacks our packages, or is too old, is one line that says what to do, and exit code 2."""
+"""A Python without our packages, or too old, leads to one line with the remedy, and exit code 2."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The code as it is cloned: nothing is installed."""
+    """A fresh clone of the code: nothing is installed."""
     for name in ("fcgraph", "workers"):
         ignored = shutil.ignore_patterns("node_modules", "dist", "__pycache__")
         shutil.copytree(services.ROOT / name, tmp_path / name, ignore=ignored)
@@ -69,7 +69,7 @@ def test_another_python_than_that_of_make_up_is_reported_which_one(bare: Path, c
 
 def test_the_python_of_make_up_that_lacks_something_is_reported_to_run_it_again(clone: Path) -> None:
     venv.create(clone / ".venv", with_pip=False)
-    (clone / ".venv" / ".installed").touch()  # and then somebody removed what was there, or a pin is new
+    (clone / ".venv" / ".installed").touch()  # then a package was removed, or a pin changed
     done = run(clone / ".venv" / "bin" / "python", clone, "-m", "fcgraph", "status")
     assert done.returncode == WRONG
     assert done.stderr.endswith("): run make up, which installs what is missing\n")

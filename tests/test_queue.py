@@ -1,4 +1,4 @@
-"""Enqueueing: at most one of an id waits, and nothing that ended, failed or got lost blocks the next."""
+"""Enqueueing: at most one job of an id waits, and ended, failed or lost jobs do not block the next."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_what_runs_or_ended_does_not_block_the_next(redis_url: str, waiting: Que
 
 def test_a_job_lost_between_queue_and_worker_does_not_block_the_next(redis_url: str, waiting: Queue) -> None:
     queue.enqueue_import(redis_url, IMPORT_ID)
-    waiting.connection.delete(waiting.key)  # as a worker killed right after it took the id
+    waiting.connection.delete(waiting.key)  # like a worker killed right after it took the id
     queue.enqueue_import(redis_url, IMPORT_ID)
     assert waiting.job_ids == [JOB_ID]
 
@@ -98,7 +98,7 @@ def test_redis_away_is_reported_without_its_address() -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"redis://user:secret@127.0.0.1:{taken.getsockname()[1]}/0"
         for ask in (queue.ping, queue.waiting, queue.scheduled):
-            with pytest.raises(Unavailable, match="Redis is away") as error:
+            with pytest.raises(Unavailable, match="Redis is unavailable") as error:
                 ask(url)
             assert "secret" not in str(error.value)
         with pytest.raises(Unavailable):
@@ -109,5 +109,5 @@ def test_redis_away_is_reported_without_its_address() -> None:
 
 def test_a_redis_that_does_not_answer_is_away_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "ANSWER_SECONDS_MAX", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Unavailable, match="Redis is away"):
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Unavailable, match="Redis is unavailable"):
         queue.ping(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")

@@ -25,7 +25,7 @@ READY_SECONDS = 30
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Redis]:
-    """A Redis of this test's own."""
+    """A Redis for this test only."""
     port = ports.free()
     with redis_at(port, tmp_path), Redis(port=port) as client:
         until(lambda: client.ping(), READY_SECONDS)
@@ -92,7 +92,7 @@ def test_readiness_and_status_say_that_redis_refuses_writes(
 
         def ready() -> str:
             body = api.client.get("/health/ready")
-            assert body.status_code == 503  # Kafka is away in this test
+            assert body.status_code == 503  # Kafka is unavailable in this test
             return str(body.json()["redis"])
 
         assert ready() == "ok"
@@ -136,7 +136,7 @@ def test_the_worker_says_in_one_line_that_memory_is_full_and_goes_on(
 
 
 def test_status_is_bounded_when_nothing_answers(settings: Settings) -> None:
-    nobody = "10.255.255.1"  # an address that no packet comes back from, or that is refused at once
+    nobody = "10.255.255.1"  # an unroutable address, or one that refuses at once
     away = {
         "kafka_broker": f"{nobody}:9092",
         "redis_url": f"redis://{nobody}:6379/0",

@@ -1,4 +1,4 @@
-"""The name of the reporting zone: PostgreSQL and Python must mean the same by it, or no process starts with it."""
+"""The name of the reporting zone: PostgreSQL and Python must agree on it, or no process starts."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_zone_that_is_offered_gives_the_right_month(engine: Engine, database
 
 
 def test_a_name_that_python_alone_knows_is_refused_and_a_zone_offered(database_url: str, tmp_path: Path) -> None:
-    """As `localtime` is on many machines: a file among the zones that is a copy of, or a link to, one of them."""
+    """Like `localtime` on many machines: a zone file that is a copy of, or a link to, another one."""
     for path in (Path(folder) / "Asia" / "Manila" for folder in zoneinfo.TZPATH):
         if path.exists():
             (tmp_path / "zones").mkdir()
@@ -94,7 +94,7 @@ def test_a_name_that_python_alone_knows_is_refused_and_a_zone_offered(database_u
 
 
 def test_two_zone_databases_of_different_age_are_refused(database_url: str, tmp_path: Path) -> None:
-    """A Region/City whose clocks Python shows otherwise than PostgreSQL: no other name is the right one."""
+    """A Region/City that Python and PostgreSQL show differently: no other name can be suggested."""
     for path in (Path(folder) / "Asia" / "Tokyo" for folder in zoneinfo.TZPATH):
         if path.exists():
             (tmp_path / "zones" / "Asia").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A commit of offsets that is given up after a time, which librdkafka's is not."""
+"""A commit of offsets with a time limit, which librdkafka does not have."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 
 class BoundedCommit:
-    """Commits as the function it is put before; calls `give_up` when there is no answer within the limit.
+    """Wraps a commit function; calls `give_up` when there is no response within the limit.
 
-    librdkafka waits for ever for the answer to a commit that was on its way when the broker died, and closing its
-    client waits with it. So this cannot be an error that somebody else handles: `give_up` does not return.
+    librdkafka waits forever for the response to a commit that was in flight when the broker died, and closing its
+    client waits with it. So the caller cannot handle this as an error: `give_up` does not return.
     """
 
     def __init__(self, commit: Callable[..., Any], limit_seconds: float, give_up: Callable[[], NoReturn]) -> None:

@@ -1,7 +1,7 @@
-"""The Kafka edge: `python -m workers.consumer` turns the messages of a topic into outcomes, until it is told to stop.
+"""The Kafka edge: `python -m workers.consumer` turns the messages of a topic into outcomes, until it is stopped.
 
-Kafka or PostgreSQL being away is waited for and said (`waiting_for_kafka`, `waiting_for_postgresql`). Exit codes: 0
-stopped by SIGTERM or SIGINT, 70 a bug (the log has it in full), 78 a setting is wrong and a restart will not help.
+While Kafka or PostgreSQL is unavailable it waits and logs it (`waiting_for_kafka`, `waiting_for_postgresql`). Exit
+codes: 0 stopped by SIGTERM or SIGINT, 70 a bug (logged in full), 78 a setting is wrong and a restart will not help.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ KAFKA_TROUBLE = (
 
 
 class Consumer(Application):
-    """Quix's application: its checkpoints, rebalancing and backpressure; reading in bulk is ours.
+    """Quix's application with its checkpoints, rebalancing and backpressure; reading in bulk is ours.
 
-    The sink is told when partitions come and go. Quix has no hooks for that nor for reading, so this overrides methods
-    of its own; the version is pinned, and the tests rebalance, kill and cut.
+    The sink is notified when partitions are assigned and revoked. Quix has no hooks for that or for reading, so this
+    overrides private methods. The version is pinned, and tests cover rebalances, kills and broken connections.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Consumer(Application):
         super().__init__(
             broker_address=settings.kafka_broker,
             consumer_group=settings.kafka_consumer_group,
-            auto_offset_reset="error",  # a position that is gone is noticed and becomes a gap, see _take_event
+            auto_offset_reset="error",  # an expired position is detected and recorded as a gap, see _take_event
             commit_every=settings.kafka_commit_every,
             commit_interval=settings.kafka_flood_interval_seconds,  # at the latest; see _process_message
             consumer_extra_config={
@@ -75,7 +75,7 @@ class Consumer(Application):
             },
             producer_extra_config=clients.client_config(),
             broker_availability_timeout=settings.kafka_request_timeout_seconds,
-            # What goes wrong is raised, and said once where it is judged: `say_why_waiting`.
+            # Errors are raised, and logged once by `say_why_waiting`.
             on_consumer_error=lambda error, message, logger: False,
             on_processing_error=lambda error, row, logger: False,
             topic_manager=clients.topic_manager(settings, cluster),
@@ -83,7 +83,7 @@ class Consumer(Application):
             state_dir=settings.data_dir / "consumer",
             loglevel=None,
         )
-        # librdkafka notices a lost coordinator after the session's timeout; this is for what it does not notice.
+        # librdkafka detects a lost coordinator after the session timeout; this covers what it does not detect.
         limit_seconds = settings.kafka_session_timeout_seconds + settings.kafka_request_timeout_seconds
         commit = BoundedCommit(self._consumer.commit, limit_seconds, lambda: begin_anew(stop))
         self._consumer.commit = commit  # type: ignore[method-assign]
@@ -92,14 +92,14 @@ class Consumer(Application):
         self.dataframe(topic).sink(sink)
 
     def _setup_signal_handlers(self) -> None:
-        """Signals are ours: they also end the waiting before and after the application runs."""
+        """We handle signals: they also end the waiting before and after the application runs."""
 
     def _process_message(self, dataframe_composed: Any) -> None:
-        """Read what is waiting, hand it to the sink, and commit when no more is waiting.
+        """Read the waiting messages, pass them to the sink, and commit when no more are waiting.
 
-        Quix reads one message at a time and takes it through the dataframe, which here has no step at all: four
-        times the cost of reading many and handing them over. And it knows one commit interval for all weathers. A
-        flood wants a long one, since the lanes stand still while the last of them drains; a single message wants none.
+        Quix reads one message at a time and passes it through the dataframe, which has no steps here. That costs four
+        times as much as reading in bulk. Quix also has one fixed commit interval. A backlog needs a long interval,
+        because the intake writers are idle while the last of them drains; a single message needs none.
         """
         messages = self._consumer.consume(self._read_max, self._commit_interval_seconds)
         for message in messages:
@@ -107,11 +107,11 @@ class Consumer(Application):
                 self._take_event(message, error)
                 continue
             topic, partition, offset = message.topic(), cast(int, message.partition()), cast(int, message.offset())
-            value = cast("bytes | None", message.value())  # no deserializer has touched it
+            value = cast("bytes | None", message.value())  # no deserializer is configured
             self._sink.add(value, None, 0, (), topic, partition, offset)
             self._processing_context.store_offset(topic, partition, offset)
         if messages:
-            self._consumer._broker_available()  # type: ignore[no-untyped-call]  # Quix's own
+            self._consumer._broker_available()  # type: ignore[no-untyped-call]  # untyped in Quix
             if len(messages) < self._read_max:
                 self._processing_context.commit_checkpoint(force=True)
         else:
@@ -119,11 +119,11 @@ class Consumer(Application):
         self._heartbeat.beat()
 
     def _take_event(self, message: Any, error: KafkaError) -> None:
-        """Handle what came in place of a message: the end of a partition, or an error, which is raised.
+        """Handle an event that is not a message: the end of a partition, or an error, which is raised.
 
-        A partition may end in what is never delivered (transaction markers, aborted messages): the offsets committed
-        follow there, so that the lag becomes 0. A position that Kafka has no messages at any more (they expired) is
-        an error: what was gathered is stored first, then the partitions are taken over anew, which records the gap.
+        A partition may end in records that are never delivered (transaction markers, aborted messages). The committed
+        offset moves past them, so that the lag becomes 0. A position whose messages have expired is an error: the
+        gathered messages are stored first, then the partitions are assigned again, which records the gap.
         """
         if error.code() == KafkaError._PARTITION_EOF:
             topic, partition, end = message.topic(), message.partition(), message.offset()
@@ -135,7 +135,7 @@ class Consumer(Application):
         raise KafkaConsumerException(error=error)
 
     def _on_assign(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
-        if self._stop.is_set():  # the signal came while the application was being set up
+        if self._stop.is_set():  # the signal arrived during setup
             self.stop()
         if topic_partitions:
             committed = self._consumer.committed(topic_partitions, timeout=self._request_timeout_seconds)
@@ -143,27 +143,27 @@ class Consumer(Application):
         super()._on_assign(consumer, topic_partitions)
 
     def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
-        # Quix keeps what it has of lost partitions: their offsets, which it could not commit any more and would
-        # trip over when they are assigned again, and what the sink has gathered.
+        # Quix does not clear the state of lost partitions: their offsets, which it can no longer commit and which
+        # would fail when they are assigned again, and the messages that the sink has gathered.
         log.get(__name__).warning("partitions_lost", partitions=[tp.partition for tp in topic_partitions])
         self._sink.discard()
-        self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]  # Quix's own
+        self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]  # untyped in Quix
         super()._on_lost(consumer, topic_partitions)
 
 
 def begin_anew(stop: Event) -> NoReturn:
-    """Put a new process in the place of this one, which waits for Kafka in a way that nothing can end.
+    """Replace this process, which is blocked in a call to Kafka that cannot be interrupted, with a new one.
 
-    It has the same number, so no supervisor need know. PostgreSQL has committed what the lost commit was about.
+    The process id stays the same, so a supervisor does not notice. PostgreSQL has already committed the messages.
     """
     log.get(__name__).warning("waiting_for_kafka", reason="a commit of offsets is not answered", begins_anew=True)
     if stop.is_set():
         os._exit(STOPPED)
-    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own command line
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - this is our own command line
 
 
 class Stopper:
-    """Turns SIGTERM and SIGINT into an end of whatever goes on: the application's loop, or waiting."""
+    """On SIGTERM and SIGINT, ends the application's loop or the waiting."""
 
     def __init__(self) -> None:
         self.requested = Event()
@@ -178,7 +178,7 @@ class Stopper:
 
 
 def consume(settings: Settings, instance: str, stopper: Stopper) -> None:
-    """Consume until told to stop. Raises SettingsError, UnsupportedServer, and whatever is a bug."""
+    """Consume until stopped. Raises SettingsError, UnsupportedServer, and any bug."""
     intake.collect_garbage_rarely()
     engine = intake.engine_of(settings, "consumer")
     writer = intake.Writer(engine, settings)
@@ -200,7 +200,7 @@ def consume(settings: Settings, instance: str, stopper: Stopper) -> None:
 def consume_once(
     settings: Settings, instance: str, stopper: Stopper, writer: intake.Writer, heartbeat: Heartbeat, engine: Engine
 ) -> None:
-    """One life of the application: until told to stop, or until the first error."""
+    """Run the application once: until stopped, or until the first error."""
     with db.read(engine) as connection:
         db.check_version(connection)
     admin = clients.make_admin(settings)
@@ -224,7 +224,7 @@ def consume_once(
 
 
 def say_why_waiting(error: Exception, retry_seconds: float) -> None:
-    """Log what is waited for after this error; raise it when waiting is no answer: it is a bug or a wrong setting."""
+    """Log what we wait for after this error; raise it when waiting does not help: a bug or a wrong setting."""
     cause = error.__cause__ if isinstance(error, PartitionAssignmentError) and error.__cause__ else error
     logger = log.get(__name__)
     if is_fenced(cause):
@@ -242,11 +242,11 @@ def say_why_waiting(error: Exception, retry_seconds: float) -> None:
 
 
 def is_fenced(error: BaseException) -> bool:
-    """Whether Kafka told us that another process joined the group under our name."""
+    """Whether Kafka reported that another process joined the group under our name."""
     found = error.error if isinstance(error, BaseKafkaException) else next(iter(error.args), None)
     if not isinstance(found, KafkaError):
         return False
-    if found.code() == KafkaError._FATAL:  # what a poll raises; the code underneath is only in its text
+    if found.code() == KafkaError._FATAL:  # raised by a poll; the underlying code is only in its text
         return "fenced" in found.str()
     return found.code() in (KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID)
 
@@ -267,7 +267,7 @@ def main() -> int:
     except FcgraphError as e:
         log.get(__name__).error("bad_setting", reason=e.message)
         return BAD_SETTING
-    except Exception:  # noqa: BLE001 the end of the process: logged in full, told by the exit code
+    except Exception:  # noqa: BLE001 the process ends: logged in full, reported by the exit code
         log.get(__name__).exception("bug")
         return BUG
     log.get(__name__).info("stopped")

@@ -1,9 +1,9 @@
-"""The name of this consumer within its group (Kafka's group.instance.id), so that a restart is no rebalance.
+"""The name of this consumer within its group (Kafka's group.instance.id), so that a restart causes no rebalance.
 
-It must differ between processes that run at once, or Kafka fences the older one, and be the same after a restart, or
-the group waits a session's time for the one that died. So: the host's name and the lowest slot free on this host. A
-slot is a locked file; the kernel lets go of the lock when its process ends, however it ends. `KAFKA_INSTANCE_ID`
-is for hosts whose name changes with every start.
+It must be unique among running processes, or Kafka fences the older one. It must be the same after a restart, or the
+group waits a session timeout for the process that died. So it is the host name and the lowest free slot on this host. A
+slot is a locked file; the kernel releases the lock when the process ends for any reason. `KAFKA_INSTANCE_ID` is for
+hosts whose name changes with every start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SLOTS_DIR = Path(tempfile.gettempdir()) / f"fcgraph-consumers-{os.getuid()}"
 
 @contextmanager
 def instance_id(group: str, chosen: str) -> Iterator[str]:
-    """The name to join `group` under, ours until the block ends: `chosen`, or host and slot when that is empty."""
+    """The name to join `group` under, reserved until the block ends: `chosen`, or host and slot when that is empty."""
     if chosen:
         yield chosen
         return

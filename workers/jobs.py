@@ -1,6 +1,6 @@
 """The functions that RQ runs, by name. Each takes ids, reloads its rows, and may be run any number of times.
 
-What an import or a report does is in the core; here it gets its settings, engine, files and correlation id.
+Imports and reports are implemented in the core; this adds settings, engine, files and correlation id.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = log.get(__name__)
 
 
 class Work(NamedTuple):
-    """What a job works with. The engine is the job's own: jobs are forks. `run`: kept when the scheduler fires it."""
+    """What a job works with. Each job is a fork and has its own engine. `run` is recorded for scheduled jobs."""
 
     settings: Settings
     engine: Engine
@@ -35,7 +35,7 @@ class Work(NamedTuple):
 
 
 def run_import(import_id: str) -> None:
-    """Bring an accepted CSV file through the intake, from where it was left."""
+    """Import an accepted CSV file, resuming where the last attempt stopped."""
     intake.collect_garbage_rarely()  # this process ends with the job
     with _work("run_import", make_engine=intake.engine_of) as work:
         imports.run(work.engine, Files(work.settings.uploads_dir), UUID(import_id), work.settings)
@@ -48,7 +48,7 @@ def run_report(period: str) -> None:
 
 
 def run_due_reports() -> None:
-    """Make the report of the previous month and of every month that was missed; remove what killed ones left."""
+    """Make the report of the previous month and of every missed month; remove files that killed runs left behind."""
     with _work("run_due_reports", scheduled=True) as work:
         now = datetime.now(UTC)
         files = Files(work.settings.reports_dir)
@@ -65,7 +65,7 @@ def run_due_reports() -> None:
         for period in periods:
             try:
                 made.append(_generate(work, period, now))
-            except Exception as e:  # noqa: BLE001 - raised below: one month's trouble must not cost the others' reports
+            except Exception as e:  # noqa: BLE001 - raised below: an error in one month must not prevent the other reports
                 logger.error("report_failed", period=period, reason=type(e).__name__)
                 failed = failed or e
         if failed is not None:
@@ -84,9 +84,9 @@ def sweep_imports() -> None:
 
 
 def sweep_reports() -> None:
-    """Have the due reports made unless that ended well since midnight or was begun just now.
+    """Enqueue the due reports unless they succeeded since midnight or were started just now.
 
-    So a killed worker, a full disk at midnight, or a Redis that forgot everything costs minutes, not a day.
+    So a killed worker, a full disk at midnight or an emptied Redis delays them by minutes, not by a day.
     """
     with _work("sweep_reports", scheduled=True) as work:
         if _reports_are_owed(work):
@@ -131,13 +131,13 @@ def _work(
     name: str, *, scheduled: bool = False, make_engine: Callable[[Settings, str], Engine] = _default_engine
 ) -> Iterator[Work]:
     settings = process_settings.current()
-    if not structlog.is_configured():  # a plain `rq worker` set up no logs
+    if not structlog.is_configured():  # a plain `rq worker` does not set up logging
         log.set_up("worker", level=settings.log_level, fmt=settings.log_format)
     correlation_id = uuid4().hex
     log.bind(correlation_id=correlation_id, job=name)
     write = logger.debug if name.startswith("sweep_") else logger.info  # sweeps come every few seconds
     write("job_started")
-    engine = make_engine(settings, name)  # made after the fork, gone with the job
+    engine = make_engine(settings, name)  # made after the fork, disposed of with the job
     try:
         if scheduled:
             runs_max = settings.job_runs_kept_max

@@ -1,6 +1,6 @@
 """The sample sender: `python -m workers.producer` sends the lines of a file to the topic, byte for byte.
 
-Exit codes: 0 all delivered, 1 some were not (the count is said), 78 a setting or the file's name is wrong.
+Exit codes: 0 all delivered, 1 some were not (the count is printed), 78 a setting or the file's name is wrong.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def key_of(value: bytes) -> bytes | None:
     try:
         found = json.loads(value)
     except (ValueError, RecursionError):
-        return None  # sent all the same: what it is worth is for the intake to say
+        return None  # sent all the same: the intake validates it
     transaction_id = found.get("transaction_id") if isinstance(found, dict) else None
     return transaction_id.lower().encode("utf-8", "replace") if isinstance(transaction_id, str) else None
 
 
 class Sending:
-    """Messages on their way: how many are delivered, how many are not."""
+    """Messages in flight: how many are delivered, how many are not."""
 
     def __init__(self, producer: Producer, topic: str, progress: Progress, total: int) -> None:
         self._producer = producer
@@ -75,7 +75,7 @@ class Sending:
                 return
             except BufferError:
                 self._producer.poll(0.1)
-            except KafkaException as e:  # larger than a message may be: this one fails, the others go on
+            except KafkaException as e:  # larger than the message limit: this one fails, the others continue
                 self.reason = e.args[0].str()
                 return
 
@@ -88,9 +88,9 @@ class Sending:
 
 
 def send(settings: Settings, file: Path, topic: str, rate: float | None, progress: Progress) -> Sending:
-    """Send the file's lines, `rate` a second or as fast as it goes, and wait until each has arrived or failed.
+    """Send the file's lines, `rate` a second or as fast as possible, and wait until each has arrived or failed.
 
-    Makes the topic when it is missing. Raises OSError for the file, KafkaException when Kafka is away at the start.
+    Makes the topic when it is missing. Raises OSError for the file, KafkaException when Kafka does not respond.
     """
     total = sum(1 for _ in lines_of(file))
     application = make_application(settings, topic)
@@ -107,7 +107,7 @@ def send(settings: Settings, file: Path, topic: str, rate: float | None, progres
 
 
 def make_application(settings: Settings, topic: str) -> Application:
-    """Quix's application with the topic made. Raises KafkaException."""
+    """Quix's application; makes the topic when it is missing. Raises KafkaException."""
     cluster = clients.make_admin(settings).list_topics(timeout=settings.kafka_request_timeout_seconds)
     manager = clients.topic_manager(settings, cluster)
     application = Application(
@@ -125,16 +125,16 @@ def make_application(settings: Settings, topic: str) -> Application:
 
 
 def where_to_look(stack: joined.Stack | None) -> str:
-    """What becomes of the messages is not known here; who knows it is."""
+    """Where to look up the outcome of the messages, which is not known here."""
     playground = f"the playground, {stack['api_url']}/graphql" if stack else "the playground"
     return (
-        "What became of them: `python -m fcgraph status` shows those that are unread. Payments, and in intakeRecords"
-        f" what was rejected, are in {playground}"
+        "Outcomes: `python -m fcgraph status` shows unread messages; payments, and rejections in intakeRecords,"
+        f" are in {playground}"
     )
 
 
 class NoFirstNumber(logging.Filter):
-    """Drops librdkafka's warning that a broker which has just started has no producer number yet: it asks again."""
+    """Drops librdkafka's warning that a starting broker has no producer id yet: librdkafka retries."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
@@ -144,12 +144,12 @@ class NoFirstNumber(logging.Filter):
 def main(
     file: Annotated[Path, typer.Option(help="The file whose lines are sent.")] = SAMPLE,
     rate: Annotated[
-        float | None, typer.Option(help="Messages a second; without it as fast as it goes.", min=0.001)
+        float | None, typer.Option(help="Messages a second; as fast as possible by default.", min=0.001)
     ] = None,
-    topic: Annotated[str | None, typer.Option(help="The topic; KAFKA_TOPIC without it.")] = None,
+    topic: Annotated[str | None, typer.Option(help="The topic; KAFKA_TOPIC by default.")] = None,
 ) -> None:
     """Send the sample messages, or the lines of a file, to Kafka."""
-    console = Console(stderr=True, markup=False, soft_wrap=True)  # what was given is told as it is, in one line
+    console = Console(stderr=True, markup=False, soft_wrap=True)  # errors stay on one line
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         settings = process_settings.current()
@@ -161,7 +161,7 @@ def main(
         console.print(str(e), style="red")
         raise typer.Exit(BAD_SETTING) from None
     except KafkaException as e:
-        console.print(f"Kafka at KAFKA_BROKER does not answer: {e.args[0].str()}", style="red")
+        console.print(f"Kafka at KAFKA_BROKER does not respond: {e.args[0].str()}", style="red")
         raise typer.Exit(NOT_DELIVERED) from None
     console.print(f"{sending.delivered} delivered to {name}, {sending.failed} not")
     if sending.delivered:

@@ -1,7 +1,7 @@
-"""`python -m workers.scheduler`: rq-scheduler, told what to fire and when. It runs no job; workers do.
+"""`python -m workers.scheduler`: rq-scheduler with our schedule. It runs no jobs; workers do.
 
 Each job has a fixed id and no arguments, depends only on the day it runs, and may fire any number of times. So two
-schedulers at once, a kill at any moment or an emptied Redis cost at most a firing too many.
+schedulers at once, a process killed at any moment or an emptied Redis cause at most one extra run.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from fcgraph.errors import SettingsError
 from fcgraph.observability import log
 from fcgraph.settings import Settings
 
-# The entry of the scheduler and the job it puts into the queue are two records in Redis with two ids: registering
-# the entry again must not touch a job that waits or runs.
+# The scheduler's entry and the job it enqueues are two records in Redis with different ids: registering the entry again
+# must not affect a job that waits or runs.
 ENTRY_PREFIX = "scheduled-"
 
 logger = log.get(__name__)
@@ -32,7 +32,7 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True)
 class Planned:
-    """A job, and the next time to fire it, told from the time now. Both are aware datetimes."""
+    """A job, and a function from the current time to its next run. Both are aware datetimes."""
 
     job_id: str
     function: str
@@ -44,7 +44,7 @@ class Planned:
 
 
 def schedule(settings: Settings) -> list[Planned]:
-    """All that is scheduled. Midnight is the reporting zone's, whatever zone the process or the machine is in."""
+    """The schedule. Midnight is in the reporting zone, regardless of the zone of the process or the machine."""
 
     def every(seconds: float) -> Callable[[datetime], datetime]:
         return lambda now: now + timedelta(seconds=seconds)
@@ -61,19 +61,19 @@ def schedule(settings: Settings) -> list[Planned]:
 
 
 class Scheduler(rq_scheduler.Scheduler):  # type: ignore[misc] # ships no types
-    """rq-scheduler that registers its plan again in every round and outlives entries it cannot read."""
+    """rq-scheduler that registers its schedule again in every round and survives entries it cannot read."""
 
     def __init__(self, planned: list[Planned], connection: redis.Redis, interval_seconds: float) -> None:
         super().__init__(queue_name=queue.QUEUE, connection=connection, interval=interval_seconds)
         self._planned = {p.entry_id: p for p in planned}
 
     def round(self, now: datetime, *, at_start: bool = False) -> None:
-        """Register what is missing, fire what is due. At the start everything fires: what was missed is made up."""
+        """Register missing entries, fire due ones. At the start everything fires, which makes up for missed runs."""
         if not self.connection.exists(self.key):
             self.register_birth()
         self.heartbeat()
         if self.connection.type(self.scheduled_jobs_key) not in (b"zset", b"none"):
-            self.connection.delete(self.scheduled_jobs_key)  # not ours to read; registered anew right here
+            self.connection.delete(self.scheduled_jobs_key)  # unreadable; registered again below
         for planned in self._planned.values():
             self.register(planned, now, now if at_start else planned.next_after(now))
         if self.acquire_lock():  # expires by itself when its holder is killed
@@ -83,41 +83,41 @@ class Scheduler(rq_scheduler.Scheduler):  # type: ignore[misc] # ships no types
                 self.remove_lock()
 
     def register(self, planned: Planned, now: datetime, next_at: datetime) -> None:
-        """Have an entry that fires at `next_at` at the latest; one that is due sooner stays as it is."""
+        """Ensure there is an entry that fires by `next_at`; an earlier one is left unchanged."""
         score = self.connection.zscore(self.scheduled_jobs_key, planned.entry_id)
         if score is None or score > next_at.timestamp() or not self.connection.exists(Job.key_for(planned.entry_id)):
             self.enqueue_at(next_at, planned.function, job_id=planned.entry_id)
             logger.debug("job_registered", job_id=planned.job_id, next_at=next_at.isoformat())
 
     def fire(self, now: datetime) -> None:
-        """Put every job that is due into its queue. An entry that cannot be read is removed and told."""
+        """Put every job that is due into its queue. An unreadable entry is removed and logged."""
         due = self.connection.zrangebyscore(self.scheduled_jobs_key, "-inf", now.timestamp())
         for entry in due:
             try:
                 self._fire(entry.decode(), now)
             except redis.ConnectionError:
                 raise
-            except Exception as e:  # noqa: BLE001 - whatever a stranger wrote there, the others still fire
+            except Exception as e:  # noqa: BLE001 - an invalid entry must not stop the others
                 logger.error("scheduled_entry_removed", entry=repr(entry), reason=type(e).__name__)
                 self.connection.zrem(self.scheduled_jobs_key, entry)
 
     def _fire(self, entry_id: str, now: datetime) -> None:
         planned = self._planned.get(entry_id)
-        if planned is None:  # scheduled by somebody else through rq-scheduler's own interface
+        if planned is None:  # scheduled by other code through rq-scheduler's interface
             self.enqueue_job(self.job_class.fetch(entry_id, connection=self.connection))
             return
         queue.put(
             self.queue_class(self.queue_name, connection=self.connection), planned.function, job_id=planned.job_id
         )
         failpoints.reach("scheduler-fired")
-        # Its entry gets the next time in place of this one: at no moment is the job not scheduled.
+        # The entry's time is overwritten with the next one, so the job is always scheduled.
         self.enqueue_at(planned.next_after(now), planned.function, job_id=planned.entry_id)
         failpoints.reach("scheduler-planned-again")
         logger.debug("job_fired", job_id=planned.job_id)
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
-    """Rounds until told to stop. While Redis is away it is waited for, and said so once."""
+    """Run rounds until stopped. While Redis is unavailable, wait for it and log that once."""
     scheduler = Scheduler(schedule(settings), queue.connect(settings.redis_url), settings.scheduler_interval_seconds)
     at_start, away = True, False
     while not stopping.is_set():
@@ -140,7 +140,7 @@ def main() -> int:
     try:
         settings = process_settings.current()
         log.set_up("scheduler", level=settings.log_level, fmt=settings.log_format)
-        # What is away now is asked again by each job that makes a report.
+        # If PostgreSQL is unavailable now, each job that makes a report checks again.
         zones.check_if_there(db.make_engine(settings.database_url, name="scheduler"), settings.report_timezone)
     except SettingsError as e:
         print(e.message, file=sys.stderr)  # noqa: T201 - no log without settings

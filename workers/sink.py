@@ -1,7 +1,7 @@
 """Where consumed messages go: gathered into slices, handed to the intake, and all committed when `flush` returns.
 
-Quix commits the offsets after `flush`, so a message is forgotten by Kafka only once PostgreSQL has its outcome. What
-happens between the two, or on an error, is a message that comes again, and settling again changes nothing.
+Quix commits the offsets after `flush`, so an offset moves on only after PostgreSQL has the outcome. After a crash
+between the two, or an error, a message is delivered again, and applying it again changes nothing.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from fcgraph.intake.kafka_positions import Extent, Reading
 from fcgraph.kafka.clients import TopicIdentity
 from fcgraph.observability import log
 
-PLACES_SHOWN_MAX = 5  # of kept messages, in a log line; all of them are in intake_records
+PLACES_SHOWN_MAX = 5  # of rejected messages in a log line; all of them are in intake_records
 
 
 class TopicMadeAnew(Exception):
-    """The topic is another one than it was when its partitions were assigned to us."""
+    """The topic is not the one whose partitions were assigned to us."""
 
 
 class IntakeSink(BaseSink):
     """Gathers messages of one topic and writes them through the intake.
 
-    `identify` asks Kafka which topic this is, `measure` where partitions of it start and end. `add` is called by the
-    polling thread, `flush` by it or, while partitions are taken away, by another one: the lock is for a flush that
-    Quix gave up waiting for.
+    `identify` gets the topic's identity from Kafka, `measure` where its partitions start and end. `add` is called by
+    the polling thread; `flush` by that thread or, while partitions are revoked, by another one. The lock protects
+    against a flush that Quix gave up waiting for.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class IntakeSink(BaseSink):
         self._identity: TopicIdentity | None = None
         self._topic_ref = 0
         self._checked_at = 0.0
-        self._is_owed_check = False  # a flush left it out, so soon after the one before; nothing more may come
-        # By partition, the next offset to come: of everything seen, and of everything stored.
+        self._is_owed_check = False  # a flush skipped it, too soon after the last check; there may be no next flush
+        # By partition, the next offset: after everything read, and after everything stored.
         self._next: dict[int, int] = {}
         self._next_stored: dict[int, int] = {}
         self._begin()
 
     def _begin(self) -> None:
-        self._ends: dict[int, int] = {}  # where reading stands behind the last message, see `reached_end`
+        self._ends: dict[int, int] = {}  # positions past the last message, see `reached_end`
         self._gathered = 0  # messages since the last flush
         self._slice: list[tuple[int, int, bytes | None]] = []
         self._stored: list[tuple[int, int, tuple[str, ...]]] = []  # partition, offset, codes
@@ -76,10 +76,10 @@ class IntakeSink(BaseSink):
         self._correlation_id = uuid4().hex
 
     def assigned(self, partitions: Sequence[TopicPartition], committed: Sequence[TopicPartition]) -> None:
-        """Take over partitions: find the topic's account, and set where each is to be read from.
+        """Take over partitions: find the topic's stored positions, and set where each is to be read from.
 
-        `kafka_positions.where_to_read` decides. A gap is recorded and said, and so is an offset of the group that is
-        not the stored position. Raises KafkaException and database errors.
+        `kafka_positions.where_to_read` decides. A gap is recorded and logged. A group offset that differs from the
+        stored position is logged. Raises KafkaException and database errors.
         """
         offsets = {tp.partition: tp.offset if tp.offset >= 0 else None for tp in committed}
         with self._lock:
@@ -133,11 +133,11 @@ class IntakeSink(BaseSink):
         partition: int,
         offset: int,
     ) -> None:
-        """Gather a message; hand a full slice to the intake, whose lanes write while we go on reading."""
+        """Gather a message; pass a full slice to the intake, whose writers write while we continue reading."""
         self._gathered += 1
         self._next[partition] = offset + 1
         if self._failed is not None:
-            return  # the next flush has Quix go back to where this began
+            return  # the next flush makes Quix return to the last committed offset
         self._slice.append((partition, offset, value))
         if len(self._slice) < self._slice_max:
             return
@@ -150,10 +150,10 @@ class IntakeSink(BaseSink):
                 self._failed = e
 
     def reached_end(self, partition: int, end: int) -> bool:
-        """Take note that nothing more can be delivered before the offset `end`; everything before it has been added.
+        """Record that everything that can be delivered before the offset `end` has been added.
 
-        True when that is behind the last message, as transaction markers and aborted messages are: then the next flush
-        moves the position there, and the group's offset may follow.
+        True when `end` is past the last message, as after transaction markers and aborted messages: then the next
+        flush moves the position there, and the group's offset may follow.
         """
         if end <= self._next.get(partition, end):
             return False
@@ -161,9 +161,10 @@ class IntakeSink(BaseSink):
         return True
 
     def flush(self) -> None:
-        """Return when everything gathered is committed. Raises SinkBackpressureError while PostgreSQL is away.
+        """Return when everything gathered is committed. Raises SinkBackpressureError while PostgreSQL is
+        unavailable.
 
-        After any error nothing is left gathered here: Quix reads it again from the last committed offset.
+        After any error the gathered messages are discarded: Quix reads them again from the last committed offset.
         """
         with self._lock:
             started_at = time.monotonic()
@@ -193,13 +194,13 @@ class IntakeSink(BaseSink):
                 intake.kafka_positions.move(connection, self._topic_ref, self._ends)
 
     def check_topic(self) -> None:
-        """While nothing comes: make up for the check that the last flush left out. Raises TopicMadeAnew."""
+        """While idle, run the check that the last flush skipped. Raises TopicMadeAnew."""
         with self._lock:
             if self._is_owed_check:
                 self._check_topic()
 
     def discard(self) -> None:
-        """Forget what was gathered: its partitions are no longer ours."""
+        """Discard the gathered messages: their partitions are no longer ours."""
         with self._lock:
             self._discard()
 
@@ -209,7 +210,7 @@ class IntakeSink(BaseSink):
         self._begin()
 
     def on_paused(self) -> None:
-        """Another sink is away. We are the only one; a flush that failed has cleared up already."""
+        """Another sink is unavailable. This is the only one, and a failed flush has discarded its messages."""
 
     def _hand_in(self) -> None:
         if not self._slice:
@@ -224,7 +225,7 @@ class IntakeSink(BaseSink):
         failpoints.reach("messages-submitted")
 
     def _check_topic(self) -> None:
-        """A topic deleted and made anew causes no rebalance, and reading goes on in it where the old one was left."""
+        """A recreated topic causes no rebalance, and reading would continue at the old topic's position."""
         if time.monotonic() - self._checked_at < self._check_seconds:
             self._is_owed_check = True
             return
@@ -252,5 +253,5 @@ class IntakeSink(BaseSink):
 
 
 def first_line(error: BaseException) -> str:
-    """An error as a word in a log line."""
+    """The first line of an error, for a log line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,6 @@
 """`python -m workers.worker`: RQ's worker with our settings. A plain `rq worker --url $REDIS_URL` works as well.
 
-It waits for Redis, at the start and later, instead of ending; what the jobs do is in workers/jobs.py.
+It waits for Redis, at the start and later, instead of exiting. The jobs are in workers/jobs.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = log.get(__name__)
 
 
 class Worker(rq.Worker):
-    """RQ's worker; tells a person's wish to stop from a Redis that went away, and looks for Redis more often."""
+    """RQ's worker; distinguishes a requested stop from a lost Redis, and reconnects more often."""
 
     max_connection_wait_time = 5.0
 
@@ -50,20 +50,20 @@ class Worker(rq.Worker):
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()  # type: ignore[no-untyped-call] # rq leaves it untyped
-        if self._stopping.is_set():  # told to stop before RQ listened
+        if self._stopping.is_set():  # stopped before RQ handled signals
             self._stop_requested = True
 
     def teardown(self) -> None:
         try:
             super().teardown()  # type: ignore[no-untyped-call] # rq leaves it untyped
         except redis.RedisError as e:
-            logger.warning("worker_left_without_word", reason=type(e).__name__)  # its key expires by itself
+            logger.warning("worker_left_without_word", reason=type(e).__name__)  # its key expires on its own
             if self.pubsub_thread is not None:
                 self.pubsub_thread.stop()
 
 
 def work(settings: Settings) -> None:
-    """Run jobs until told to stop."""
+    """Run jobs until stopped."""
     stopping = threading.Event()
     while not stopping.is_set():
         for stop_signal in (signal.SIGTERM, signal.SIGINT):
@@ -75,16 +75,16 @@ def work(settings: Settings) -> None:
             logger.info("worker_started", name=worker.name)
             worker.work(
                 logging_level="DEBUG" if settings.log_level == "DEBUG" else "WARNING"
-            )  # jobs tell of themselves
+            )  # jobs write their own logs
         except redis.RedisError as e:
             logger.warning("redis_lost", reason=type(e).__name__)
-        if not stopping.is_set():  # RQ gave up on something it did not expect, and told it
+        if not stopping.is_set():  # RQ gave up on an unexpected error and logged it
             stopping.wait(settings.waiting_retry_seconds)
     logger.info("worker_stopped")
 
 
 class RedisTrouble(logging.Filter):
-    """Says in one line that Redis refused or went away, which RQ would take for a bug and log with a traceback."""
+    """Logs a Redis error as one line; RQ would treat it as a bug and log a traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -95,7 +95,7 @@ class RedisTrouble(logging.Filter):
 
 
 def wait_for_redis(redis_url: str, stopping: threading.Event, retry_seconds: float) -> bool:
-    """Return True once Redis takes writes, False when told to stop before."""
+    """Return True once Redis takes writes, False when stopped before that."""
     waited = False
     while not stopping.is_set():
         try:
@@ -118,7 +118,7 @@ def main() -> int:
     try:
         settings = process_settings.current()
         log.set_up("worker", level=settings.log_level, fmt=settings.log_format)
-        # What is away now is asked again by each job that makes a report.
+        # If PostgreSQL is unavailable now, each job that makes a report checks again.
         zones.check_if_there(db.make_engine(settings.database_url, name="worker"), settings.report_timezone)
     except SettingsError as e:
         print(e.message, file=sys.stderr)  # noqa: T201 - no log without settings

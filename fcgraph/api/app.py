@@ -8,7 +8,7 @@ from fcgraph.api.http import app as application
 
 
 def __getattr__(name: str) -> Any:
-    """The application, made when uvicorn asks for it."""
+    """The application, created when uvicorn first reads it."""
     if name != "app":
         raise AttributeError(name)
     return application.app

@@ -1,7 +1,7 @@
-"""A thread with an event loop of its own, for what takes Python long: executing an operation field by field.
+"""A thread with its own event loop, for work that takes Python a long time: executing an operation field by field.
 
-On the server's event loop nothing else would be answered meanwhile. Both threads share the interpreter, which changes
-over every SWITCH_SECONDS, so a quick answer waits that long at most, not for thousands of fields.
+On the server's event loop this work would block every other request. Both threads share the interpreter, which switches
+threads every SWITCH_SECONDS. A short request therefore waits at most that long, not for thousands of fields.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from fcgraph.api.reader import Reader
 
 T = TypeVar("T")
 SWITCH_SECONDS = 0.00005
-NICENESS = 10  # whoever waits for a processor gets the lane's
+NICENESS = 10  # other threads that are ready to run get the processor first
 JOIN_SECONDS_MAX = 10
 
 
 class BackgroundLoop:
-    """Runs work away from the server's event loop; it reads by `reader`, as connections belong to a loop."""
+    """Runs work off the server's event loop. Its `reader` is its own: a connection belongs to one event loop."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -33,14 +33,14 @@ class BackgroundLoop:
         self._thread: threading.Thread | None = None
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What the work returns; it is cancelled when the caller is."""
+        """Run the work and return its result. The work is cancelled when the caller is."""
         if self._loop is None:
             self._start()
         assert self._loop is not None
         return await _elsewhere(work(), self._loop)
 
     async def call(self, work: Callable[[], T]) -> T:
-        """What a plain function returns."""
+        """Run a plain function and return its result."""
 
         async def called() -> T:
             return work()
@@ -48,12 +48,12 @@ class BackgroundLoop:
         return await self.run(called)
 
     async def back(self, work: Coroutine[Any, Any, T]) -> T:
-        """From within the lane: what the work returns when the server's event loop runs it."""
+        """Called on the background loop: run the work on the server's event loop and return its result."""
         assert self._server is not None
         return await _elsewhere(work, self._server)
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run an ASGI application here whose messages come and go by the server's event loop."""
+        """Run an ASGI application here; its messages are received and sent on the server's event loop."""
 
         async def receive_there() -> Message:
             return await self.back(_coroutine(receive()))
@@ -64,7 +64,7 @@ class BackgroundLoop:
         await self.run(lambda: _coroutine(app(scope, receive_there, send_there)))
 
     async def close(self) -> None:
-        """End what still runs, the connections and the thread."""
+        """Cancel running work, close the connections and stop the thread."""
         if self._loop is None or self._thread is None:
             return
         await _elsewhere(self._end(), self._loop)
@@ -89,7 +89,7 @@ class BackgroundLoop:
 
     def _work(self) -> None:
         assert self._loop is not None
-        if sys.platform == "linux":  # where this is for one thread; elsewhere it would be for all of them
+        if sys.platform == "linux":  # there it applies to one thread, elsewhere to the whole process
             os.nice(NICENESS)
         self._loop.run_forever()
 

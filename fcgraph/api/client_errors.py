@@ -1,4 +1,4 @@
-"""How errors look to a client: a stable code, a message that is ours, and nothing of a bug but the request's id."""
+"""How errors look to a client: a stable code, our own message, and for a bug nothing but the request id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fcgraph.observability import log
 INTERNAL = "INTERNAL"
 UNAVAILABLE = ("UNAVAILABLE", "STORAGE_FULL")
 TOO_SLOW = "The operation took longer than {:g} s (OPERATION_TIMEOUT_SECONDS)"
-MASKED = "Something went wrong here. Tell the requestId to whoever runs this."
+MASKED = "Internal error. Quote the requestId when you report it."
 
 logger = log.get(__name__)
 
@@ -34,10 +34,10 @@ def code_of(error: GraphQLError) -> str:
 
 
 def to_client(error: GraphQLError, request_id: str) -> dict[str, Any]:
-    """The error as the client gets it."""
+    """The error as it is sent to the client."""
     code = code_of(error)
     cause = cause_of(error)
-    # Without a path a value was not fit for its type: GraphQL's message says where as well.
+    # Without a path, a value did not fit its type; GraphQL's message also says where.
     message = cause.message if isinstance(cause, FcgraphError) and error.path else error.message
     if code == INTERNAL:
         message = MASKED
@@ -53,13 +53,13 @@ def to_client(error: GraphQLError, request_id: str) -> dict[str, Any]:
 
 
 def is_ours(error: GraphQLError) -> bool:
-    """Whether the error is our fault, and so is logged."""
+    """Whether the error is the server's fault and must be logged."""
     code = code_of(error)
     return code == INTERNAL or code in UNAVAILABLE
 
 
 def note(errors: list[GraphQLError]) -> None:
-    """Log what is our fault, in full; what the caller did wrong is the caller's to see."""
+    """Log the server's own errors in full. Mistakes of the caller are not logged, only returned."""
     for error in errors:
         code = code_of(error)
         if code == INTERNAL:
@@ -69,7 +69,7 @@ def note(errors: list[GraphQLError]) -> None:
 
 
 class ClientError(GraphQLError):
-    """An error whose `formatted` is what the client may see; for transports that format errors themselves."""
+    """An error whose `formatted` is safe to send to the client, for transports that format errors themselves."""
 
     def __init__(self, error: GraphQLError, request_id: str) -> None:
         super().__init__(error.message, error.nodes, error.source, error.positions, error.path, error.original_error)

@@ -1,4 +1,4 @@
-"""What a request carries: who asks, the doors to the data, the loaders of this request and its id."""
+"""What a request carries: its viewer, access to the data, its loaders and its id."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 @dataclass(slots=True)
 class Resources:
-    """What all requests of a process share."""
+    """The resources that all requests of a process share."""
 
     settings: Settings
     reader: Reader
@@ -43,13 +43,13 @@ class Resources:
     async def in_thread(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run blocking work (a write, a file) on one of WRITE_THREADS_MAX threads, never on the event loop.
 
-        Raises Unavailable when PostgreSQL is away.
+        Raises Unavailable when PostgreSQL is unavailable.
         """
         try:
             return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: call(*args, **kwargs))
         except DBAPIError as e:
             if db.is_away(e):
-                raise Unavailable("PostgreSQL is away") from e
+                raise Unavailable("PostgreSQL is unavailable") from e
             raise
         except PoolTimeout as e:
             raise Unavailable("All connections for writing are busy (WRITE_THREADS_MAX); try again") from e
@@ -73,15 +73,15 @@ class Context:
         return Context(resources, request_id, viewer)
 
     def again(self) -> Context:
-        """The context of the next operation on the same connection: the same viewer, another request id."""
+        """The context of the next operation on the same connection: the same viewer, a new request id."""
         return Context(self.resources, entry.new_request_id(), self.viewer)
 
     def reading_by(self, reader: Reader) -> Context:
-        """The same with another reader (connections belong to an event loop) and empty loaders."""
+        """The same context with another reader (connections belong to an event loop) and empty loaders."""
         return Context(replace(self.resources, reader=reader), self.request_id, self.viewer)
 
     def forget(self) -> None:
-        """Start with empty loaders: the next read sees the database as it is then."""
+        """Discard the loaders, so that the next read sees the current state of the database."""
         self._loaders = None
         self._nodes = self._totals = 0
 
@@ -113,16 +113,17 @@ class Context:
         return text
 
     def count_nodes(self, number: int) -> None:
-        """Count what an answer has of pages. Raises LimitReached: how many there are below rows is only known now.
+        """Count the nodes of an answer's pages. Raises LimitReached.
 
-        What is read once may be answered many times: each payment of one user has that user's payments again.
+        Their number below rows is known only during execution. Rows that are read once may appear many times in the
+        answer: each payment of a user can contain that user's payments again.
         """
         self._nodes += number
         if self._nodes > self.settings.query_nodes_max:
-            raise LimitReached(f"An answer has at most {self.settings.query_nodes_max} nodes (QUERY_NODES_MAX)")
+            raise LimitReached(f"A response has at most {self.settings.query_nodes_max} nodes (QUERY_NODES_MAX)")
 
     def count_totals(self, number: int) -> None:
-        """Count what an answer has of daily totals below lists. Raises BadInput RANGE_TOO_LARGE."""
+        """Count the daily totals below lists in an answer. Raises BadInput RANGE_TOO_LARGE."""
         self._totals += number
         check_rows(self._totals, rows_max=self.settings.totals_rows_max)
 
@@ -131,5 +132,5 @@ Info = strawberry.Info[Context, None]
 
 
 def is_below_a_list(info: Info) -> bool:
-    """Whether the field is asked for once per row of something."""
+    """Whether the field is resolved once per item of a list."""
     return any(isinstance(step, int) for step in info.path.as_list())

@@ -1,5 +1,5 @@
-"""Ends what takes longer than it may. One timer for all that runs: asyncio.timeout makes one for each, which would be a
-twentieth of a quick answer's time.
+"""Time limits for tasks. One timer serves all of them: asyncio.timeout creates a timer for each block, which would take
+a twentieth of the time of a short request.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from types import TracebackType
 
 
 class Deadlines:
-    """For one event loop. `with deadlines.start():` gives its block so many seconds, then TimeoutError."""
+    """For one event loop. A block in `with deadlines.start():` raises TimeoutError after `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._running: dict[Deadline, None] = {}  # the first ends first: all have the same time
+        self._running: dict[Deadline, None] = {}  # in order of expiry, because all have the same duration
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> Deadline:
@@ -21,7 +21,7 @@ class Deadlines:
         return Deadline(self)
 
     def add(self, deadline: Deadline) -> None:
-        """Watch it from now on."""
+        """Start watching the deadline."""
         loop = asyncio.get_running_loop()
         deadline.at = loop.time() + self._seconds
         self._running[deadline] = None
@@ -29,7 +29,7 @@ class Deadlines:
             self._timer = loop.call_at(deadline.at, self._end_late_ones)
 
     def remove(self, deadline: Deadline) -> None:
-        """Watch it no longer. The timer stays, as the next one's: it finds out whom to wait for."""
+        """Stop watching the deadline. The timer stays and is set for the next deadline when it fires."""
         self._running.pop(deadline, None)
 
     def _end_late_ones(self) -> None:
@@ -45,7 +45,7 @@ class Deadlines:
 
 
 class Deadline:
-    """The time of one block."""
+    """The deadline of one block."""
 
     __slots__ = ("_all", "_cancelled_before", "_task", "at", "passed")
 
@@ -64,11 +64,11 @@ class Deadline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if not self.passed:
             self._all.remove(self)
-        # A cancellation that came from elsewhere as well stays one.
+        # A cancellation that was also requested elsewhere remains a cancellation.
         elif self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def pass_by(self) -> None:
-        """The time is up: end the block."""
+        """The time is up: cancel the block."""
         self.passed = True
         self._task.cancel()

@@ -1,4 +1,4 @@
-"""Loaders of one request: what many objects ask for one by one becomes one statement. Rows out, no GraphQL types."""
+"""Loaders of one request: lookups by many objects become one statement. They return rows, not GraphQL types."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Row = Any
 
 
 class Shared(DataLoader[K, V]):
-    """A loader whose values several fields wait for: when one of them is given up, the others still get theirs.
+    """A loader whose values several fields wait for: when one of them is cancelled, the others still get their value.
 
-    GraphQL cancels what lies beside a field that failed, and with it, unshielded, the value itself.
+    GraphQL cancels the siblings of a field that failed, which without a shield would cancel the shared value as well.
     """
 
     def load(self, key: K) -> Awaitable[V]:
@@ -36,7 +36,7 @@ class Shared(DataLoader[K, V]):
 
 
 class Loaders:
-    """One per operation: what was read is remembered for its length and no longer."""
+    """One per operation: rows are cached until the operation ends."""
 
     def __init__(self, reader: Reader, settings: Settings, viewer: Viewer) -> None:
         self._reader = reader
@@ -151,7 +151,7 @@ class Loaders:
 async def read_summary(
     reader: Reader, query: TotalsQuery, settings: Settings, viewer: Viewer
 ) -> tuple[int, list[CurrencySum]]:
-    """The watermark and the sums of the daily totals per currency, from one snapshot, however many totals there are."""
+    """The watermark and the sums of all daily totals per currency, from one snapshot, with no limit on their number."""
     query.check(range_max_days=settings.range_max_days)
     rows = await reader.fetch(totals_pages.totals_summary(query, zone=settings.report_timezone, viewer=viewer))
     watermark: int = rows[0]["watermark"]

@@ -1,8 +1,9 @@
 """Runs the statements of `fcgraph.queries` for the API: a bounded pool of READ ONLY connections on asyncpg.
 
-A second driver beside psycopg2, because it buys this much (`python -m tests.bench.read.drivers`, two cores, 8 askers):
-one user by his id 22,474/s at 30 us of our processor time each, psycopg2 on threads 9,730/s at 80 us; a page of 100
-payments 3,561/s at 48 us against 3,334/s at 110 us. Our processor time is what limits a process's requests a second.
+It is a second driver next to psycopg2 because it is faster (`python -m tests.bench.read.drivers`, two cores, 8
+concurrent clients). One user by id: 22,474/s at 30 us of our processor time each; psycopg2 on threads: 9,730/s at
+80 us. A page of 100 payments: 3,561/s at 48 us against 3,334/s at 110 us. Our processor time limits the requests per
+second of a process.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ CONNECT_SECONDS_MAX = 5
 UNANSWERED_SECONDS = 1  # after a statement's timeout
 PIECE_BYTES = 64 * 1024  # of a long answer
 PIECES_AT_ONCE = 4
-# The only column of a statement's only row, in pieces.
+# The value of a statement with one row and one column, in pieces.
 PIECES = """WITH whole(answer) AS MATERIALIZED ({sql})
 SELECT substring(answer FROM start FOR {size}) FROM whole, generate_series(1, COALESCE(length(answer), 1), {size}) start
  ORDER BY start"""
-STATEMENTS_PREPARED_MAX = 512  # per connection; the text of a statement depends on which conditions it has
+STATEMENTS_PREPARED_MAX = 512  # per connection; the text of a statement depends on its conditions
 
 AWAY = (
     OSError,
@@ -41,10 +42,10 @@ AWAY = (
 
 
 class Reader:
-    """The API's door to PostgreSQL for reads. Every statement is its own snapshot and has a timeout.
+    """Reads from PostgreSQL for the API. Every statement is its own snapshot and has a timeout.
 
-    The pool is our own and does nothing but keep connections: no session state is ever changed, so asyncpg's pool would
-    spend a round trip (or, with an empty reset, a task) per statement on nothing.
+    It has its own minimal pool. No session state is ever changed, so the reset that asyncpg's pool does after each
+    statement (a round trip, or a task if the reset is empty) would be wasted.
     """
 
     def __init__(
@@ -61,20 +62,20 @@ class Reader:
         self._rows_at_once = rows_at_once
         self._wait_seconds = wait_seconds
         self._timeout_seconds = statement_timeout_seconds
-        # The server ends a statement at its timeout; this is for a server that does not answer at all.
+        # The server cancels a statement at its timeout; this deadline is for a server that does not answer at all.
         self._deadlines = Deadlines(statement_timeout_seconds + UNANSWERED_SECONDS)
         self._idle: list[asyncpg.Connection] = []
         self._open = 0
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
 
     async def close(self) -> None:
-        """End the connections that nobody uses."""
+        """Close the idle connections."""
         while self._idle:
             self._open -= 1
             await self._idle.pop().close(timeout=CONNECT_SECONDS_MAX)
 
     async def fetch(self, statement: Statement) -> list[asyncpg.Record]:
-        """All rows. Raises Unavailable when PostgreSQL is away or the pool exhausted, LimitReached at the timeout."""
+        """All rows. Raises Unavailable without PostgreSQL or a free connection, LimitReached at the timeout."""
         return await self._fetch(statement, self._rows_at_once)
 
     async def _fetch(self, statement: Statement, at_once: int | None) -> list[asyncpg.Record]:
@@ -86,7 +87,7 @@ class Reader:
             if _ended_alone(e) and not connection.is_closed() and not connection.is_in_transaction():
                 self._give(connection)
             else:
-                self._lose(connection)  # whatever state it is in, nobody else gets it
+                self._lose(connection)  # its state is unknown, so it is not used again
             raise self._as_error(e) from e
         self._give(connection)
         return rows
@@ -97,11 +98,11 @@ class Reader:
         return rows[0] if rows else None
 
     async def value(self, statement: Statement) -> Any:
-        """The first column of the one row there is."""
+        """The first column of the only row."""
         return (await self.fetch(statement))[0][0]
 
     async def pieces(self, statement: Statement) -> list[Any]:
-        """The only value of the one row there may be, a bytea, in pieces: a long one holds up nobody on its way."""
+        """The bytea of a statement with at most one row, in pieces: a long value does not block other requests."""
         sql = PIECES.format(sql=statement.sql, size=PIECE_BYTES)
         return [row[0] for row in await self._fetch(Statement(sql, statement.values), PIECES_AT_ONCE)]
 
@@ -111,12 +112,12 @@ class Reader:
                 f"A statement took longer than {self._timeout_seconds:g} s (READ_STATEMENT_TIMEOUT_SECONDS)"
             )
         if isinstance(error, asyncpg.CharacterNotInRepertoireError):
-            return BadInput("A text has a character that PostgreSQL cannot hold (NUL or half a surrogate pair)")
+            return BadInput("A text has a character that PostgreSQL cannot store (NUL or half a surrogate pair)")
         if isinstance(error, asyncpg.UndefinedTableError):
             return Unavailable("The database has no tables yet: run the migrations (python -m fcgraph migrate)")
-        # An InterfaceError that is a ValueError is a value that does not fit its place: our mistake, not the server's.
+        # An InterfaceError that is a ValueError means that a value does not fit its parameter: a bug, not an outage.
         lost = isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
-        return Unavailable("PostgreSQL is away") if lost or isinstance(error, AWAY) else error
+        return Unavailable("PostgreSQL is unavailable") if lost or isinstance(error, AWAY) else error
 
     async def _take(self) -> asyncpg.Connection:
         while True:
@@ -132,7 +133,7 @@ class Reader:
                 return freed
 
     async def _wait(self) -> asyncpg.Connection | None:
-        """A connection that somebody gave back; None when one was lost, so that another may be made."""
+        """A connection that was returned; None when one was lost, so that a new one may be opened."""
         turn: asyncio.Future[asyncpg.Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -140,7 +141,7 @@ class Reader:
                 return await turn
         except BaseException as e:
             if turn.done() and not turn.cancelled():
-                self._hand_on(turn.result())  # it was our turn just when we gave up
+                self._hand_on(turn.result())  # the connection arrived just as the wait ended
             if isinstance(e, TimeoutError):
                 raise Unavailable("All connections for reading are busy (READ_POOL_MAX); try again") from e
             raise
@@ -159,12 +160,12 @@ class Reader:
                     "TimeZone": "UTC",
                     "DateStyle": "ISO",
                     "jit": "off",
-                    # One long statement is to take one processor, so that quick ones find another.
+                    # A long statement uses one processor only, so that short statements find another.
                     "max_parallel_workers_per_gather": "0",
                 },
             )
             with self._deadlines.start():
-                # Amounts inside jsonb are text, so no money passes a float here.
+                # Amounts inside jsonb are text, so money is never converted to a float here.
                 await connection.set_type_codec(
                     "jsonb", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads
                 )
@@ -172,7 +173,7 @@ class Reader:
             self._open -= 1
             self._hand_on(None)
             if isinstance(e, (*AWAY, asyncpg.InterfaceError)):
-                raise Unavailable("PostgreSQL is away") from e
+                raise Unavailable("PostgreSQL is unavailable") from e
             raise
         return connection
 
@@ -188,7 +189,7 @@ class Reader:
         self._hand_on(None)
 
     def _hand_on(self, connection: asyncpg.Connection | None) -> None:
-        """Give it (or the place for a new one) to whoever waits longest."""
+        """Pass the connection (or the free slot for a new one) to the longest-waiting task."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -199,7 +200,7 @@ class Reader:
 
 
 async def _fetched(connection: asyncpg.Connection, statement: Statement, at_once: int | None) -> list[asyncpg.Record]:
-    """All rows; fetched so many at once, since asyncpg takes in whatever has come without a pause."""
+    """All rows, fetched `at_once` at a time, because asyncpg processes all received rows without a pause."""
     if at_once is None:
         found: list[asyncpg.Record] = await connection.fetch(statement.sql, *statement.values)
         return found
@@ -219,9 +220,9 @@ async def _fetched(connection: asyncpg.Connection, statement: Statement, at_once
 
 
 def _ended_alone(error: BaseException) -> bool:
-    """Whether only the statement failed, so that the connection is as good as before: a new one costs a new backend.
+    """Whether only the statement failed, so that the connection can be reused; a new connection costs a new backend.
 
-    Not so when the answer may still be on its way (a cancellation, our own timeout) and when the connection is lost,
-    which is also what asyncpg makes of an error that ends it (FATAL).
+    False when the answer may still arrive (a cancellation, our own timeout) and when the connection is lost. asyncpg
+    reports an error that ends the connection (FATAL) as a lost connection, too.
     """
     return isinstance(error, asyncpg.PostgresError) and not isinstance(error, AWAY)

@@ -14,16 +14,16 @@ _TOTAL = re.compile(r"([A-Za-z]{3})=([0-9]+(?:\.[0-9]+)?)")
 
 
 def read(row_count: int | None, totals: Sequence[str], *, file_count: int) -> Expected | None:
-    """What is expected of the one file; None when nothing is. Raises typer.BadParameter."""
+    """The expected control totals of the one file; None when there are none. Raises typer.BadParameter."""
     if row_count is None and not totals:
         return None
     if file_count > 1:
-        raise typer.BadParameter("--expect-rows and --expect-total are about one file: import it on its own")
+        raise typer.BadParameter("--expect-rows and --expect-total apply to a single file: import it on its own")
     sums: dict[str, Decimal] = {}
     for total in totals:
         match = _TOTAL.fullmatch(total)
         if match is None:
-            raise typer.BadParameter(f"{total!r} is no total such as USD=1000.00", param_hint="--expect-total")
+            raise typer.BadParameter(f"{total!r} is not a total such as USD=1000.00", param_hint="--expect-total")
         code = match[1].upper()
         if code in sums:
             raise typer.BadParameter(f"{code} is expected twice", param_hint="--expect-total")

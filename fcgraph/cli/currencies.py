@@ -11,7 +11,7 @@ import typer
 from fcgraph import settings
 from fcgraph.cli.stack import join_stack
 
-# What a command needs is imported by that command: `--help` answers at once.
+# Commands import what they need, so that `--help` is fast.
 if TYPE_CHECKING:
     from fcgraph.reference.currencies import Currency
 
@@ -43,13 +43,13 @@ def save(
     code: Annotated[str, typer.Argument(help="Three letters, such as JPY.")],
     name: Annotated[str, typer.Option(help="Its name.")],
     minor_units: Annotated[int, typer.Option(help="Decimals of an amount, 0 to 4.")],
-    suspicious_above: Annotated[str, typer.Option(help="A payment of more than this is suspicious.")],
-    symbol: Annotated[str | None, typer.Option(help="Its sign.")] = None,
+    suspicious_above: Annotated[str, typer.Option(help="A payment above this is suspicious.")],
+    symbol: Annotated[str | None, typer.Option(help="Its symbol.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Add a currency, or change the one with this code. New payments follow it at once.
+    """Add a currency, or change the one with this code. It applies to new payments at once.
 
-    The suspicions of stored payments stay as they are. Rejected payments in a new currency can be replayed.
+    Stored payments do not change. Rejected payments in a new currency can be replayed.
 
     Example: python -m fcgraph currencies save JPY --name "Japanese Yen" --symbol ¥ --minor-units 0
     --suspicious-above 1000000

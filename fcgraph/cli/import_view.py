@@ -1,6 +1,6 @@
-"""A CSV import as a person at a terminal meets it: a bar while it runs, a summary when it is done.
+"""A CSV import on a terminal: a bar while it runs, a summary when it is done.
 
-The import itself is csv_imports'; a worker that takes it over meanwhile is only watched.
+`imports` runs the import; if a worker takes it over meanwhile, it is only watched.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ BLOCK_BYTES = 1024 * 1024
 LOOK_SECONDS = 0.5
 STANDARD_INPUT = "-"
 STREAM_NAME = "standard-input.csv"
-_STREAM_FOLDERS = ("/dev/fd", "/proc/self/fd")  # `<(…)` of a shell: the name says nothing
+_STREAM_FOLDERS = ("/dev/fd", "/proc/self/fd")  # `<(…)` of a shell: the name means nothing
 
 
 @dataclass(frozen=True)
 class Ended:
     """A finished import. `counts`: read, each outcome, suspicious. `totals`: per currency, as text at its scale.
 
-    `skipped_lines` are no rows: blank lines, rows of empty values, a repeated header.
+    `skipped_lines` are not rows: blank lines, rows of empty values, a repeated header.
     """
 
     import_id: str
@@ -54,7 +54,7 @@ class Ended:
 
     @property
     def is_clean(self) -> bool:
-        """Whether this run stored no rejection and no conflict, and what was expected is what was found."""
+        """Whether this run stored no rejection and no conflict, and the control totals match."""
         not_stored = self.counts["rejected"] + self.counts["conflict"]
         return not self.failure and (self.already_imported or not not_stored)
 
@@ -74,7 +74,7 @@ def import_file(
     reimport: bool,
     expected: imports.Expected | None = None,
 ) -> Ended:
-    """Take the file in and run it here to its end, with a bar on a terminal. Raises Refused.
+    """Accept the file and import it here to the end, with a bar on a terminal. Raises Refused.
 
     `file` may be `-` for the standard input, or a pipe.
     """
@@ -84,7 +84,7 @@ def import_file(
         _opened(file) as (stream, name, size),
         Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress,
     ):
-        taken = progress.add_task(f"taking in {name}", total=size)
+        taken = progress.add_task(f"reading {name}", total=size)
         accepted = imports.accept(
             engine,
             files,
@@ -97,7 +97,7 @@ def import_file(
             correlation_id=uuid4().hex,
             upload_max_bytes=settings.upload_max_bytes,
         )
-        importing = progress.add_task("trying out" if dry_run else "importing", total=1.0)
+        importing = progress.add_task("validating" if dry_run else "importing", total=1.0)
         imports.run(
             engine,
             files,
@@ -105,7 +105,7 @@ def import_file(
             settings,
             on_progress=lambda part: progress.update(importing, completed=part),
         )
-        # Usually it has ended now. A worker that was quicker to claim it is watched until it has.
+        # Usually it has ended now. If a worker claimed it first, wait until that has.
         while (done := _progress(engine, accepted.import_id)) is not None:
             progress.update(importing, completed=done)
             time.sleep(LOOK_SECONDS)
@@ -115,7 +115,7 @@ def import_file(
 
 
 def _held_against(done: Ended, expected: imports.Expected) -> Ended:
-    """The earlier import of the same bytes, held against what is expected of them now."""
+    """The earlier import of the same bytes, checked against the control totals of this call."""
     accepted = {total["currency"]: Decimal(total["accepted"]) for total in done.totals}
     wrong = imports.differences(expected.row_count, expected.totals, done.counts["read"], accepted)
     return replace(done, failure=imports.mismatch_text(wrong) or done.failure)
@@ -147,7 +147,7 @@ def _blocks(stream: BinaryIO, on_read: Callable[[int], None]) -> Iterator[bytes]
 
 
 def _progress(engine: Engine, import_id: UUID) -> float | None:
-    """How far it is, 0 to 1; None when it has ended."""
+    """Its progress, 0 to 1; None when it has ended."""
     with db.read(engine) as connection:
         row = connection.execute(
             sa.select(Import.finished_at, Import.done_bytes, Import.size_bytes).where(Import.import_id == import_id)
@@ -156,7 +156,7 @@ def _progress(engine: Engine, import_id: UUID) -> float | None:
 
 
 def ended(engine: Engine, import_id: UUID, *, already_imported: bool) -> Ended:
-    """The import as its rows tell it."""
+    """The import as recorded in its rows."""
     counts = [Import.__table__.c[f"{name}_count"].label(name) for name in ("read", *OUTCOMES, "suspicious")]
     totals = (
         sa.select(ImportTotal.currency, ImportTotal.accepted, ImportTotal.rejected, Currency.minor_units)
@@ -193,7 +193,7 @@ def ended(engine: Engine, import_id: UUID, *, already_imported: bool) -> Ended:
 
 
 def at_scale(amount: Decimal, minor_units: int | None) -> str:
-    """The amount with the currency's decimals; as it is for a currency that nobody knows."""
+    """The amount with the currency's decimals; unchanged for an unknown currency."""
     return f"{amount:.{minor_units}f}" if minor_units is not None else f"{amount:f}"
 
 
@@ -205,7 +205,7 @@ def show(console: Console, done: Ended, api_url: str | None) -> None:
             soft_wrap=True,
         )
     if done.dry_run:
-        console.print("A dry run: the verdicts are the real ones, no payment was written.")
+        console.print("A dry run: the results are those of a real run; no payments were written.")
     console.print(f"{escape(done.file_name)}: [bold]{done.state}[/]", soft_wrap=True)
     table = Table("outcome")
     table.add_column("rows", justify="right")
@@ -220,11 +220,11 @@ def show(console: Console, done: Ended, api_url: str | None) -> None:
         )
     if done.skipped_lines:
         console.print(
-            f"{done.skipped_lines:,} lines skipped: blank, without any value, or the header again", soft_wrap=True
+            f"{done.skipped_lines:,} lines skipped: blank, without values, or a repeated header", soft_wrap=True
         )
     if done.failure:
         console.print(done.failure, style="red", markup=False, soft_wrap=True)
     console.print(f"import {done.import_id}")
     if api_url and done.counts["rejected"] + done.counts["conflict"]:
-        console.print("what was not taken, to correct and send again:")
-        console.print(f"{api_url}/imports/{done.import_id}/rejects.csv", soft_wrap=True)  # whole, to be clicked
+        console.print("rows not imported, to correct and send again:")
+        console.print(f"{api_url}/imports/{done.import_id}/rejects.csv", soft_wrap=True)  # unbroken, to be clickable

@@ -1,4 +1,4 @@
-"""`intake list | replay | dismiss | resolve`: what was rejected or is in conflict, and how it comes to an end."""
+"""`intake list | replay | dismiss | resolve`: rejections and conflicts, and how to resolve them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fcgraph.intake.record_list import ListedRecord
     from fcgraph.record_filter import RecordFilter
 
-NOT_ALL = 4  # the exit code of `python -m fcgraph` for what was done, but not all of it
+NOT_ALL = 4  # the exit code of `python -m fcgraph` for a partial success
 
 app = typer.Typer(help="List rejections and conflicts, replay, dismiss and resolve them.", no_args_is_help=True)
 
@@ -35,14 +35,14 @@ class Kind(StrEnum):
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Ids = Annotated[list[UUID] | None, typer.Argument(help="Ids of records; without them the options say which.")]
-Source = Annotated[Channel | None, typer.Option("--source", help="The channel they arrived by.")]
+Ids = Annotated[list[UUID] | None, typer.Argument(help="Ids of records; or select them with options.")]
+Source = Annotated[Channel | None, typer.Option("--source", help="The channel they arrived through.")]
 ImportId = Annotated[UUID | None, typer.Option("--import", help="Of this import.")]
 Topic = Annotated[str | None, typer.Option("--topic", help="Of this Kafka topic.")]
 Codes = Annotated[list[str] | None, typer.Option("--code", help="With this problem; may be repeated.")]
 From = Annotated[str | None, typer.Option("--received-from", help="Received at this instant or later, ISO 8601.")]
 To = Annotated[str | None, typer.Option("--received-to", help="Received at this instant or earlier, ISO 8601.")]
-Note = Annotated[str, typer.Option("--note", help="Why; it is stored with the record.")]
+Note = Annotated[str, typer.Option("--note", help="The reason; it is stored with the record.")]
 
 
 @app.command("list")
@@ -54,11 +54,11 @@ def list_(
     code: Codes = None,
     received_from: From = None,
     received_to: To = None,
-    with_ended: Annotated[bool, typer.Option("--all", help="Also records that have ended.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many, the oldest first; 0 means all.")] = 100,
+    with_ended: Annotated[bool, typer.Option("--all", help="Include resolved records.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="The most to list, oldest first; 0 means all.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List records: id, outcome, place, problem codes and messages, one record a line."""
+    """List records: id, outcome, place, problem codes and messages, one record per line."""
     from fcgraph import db
     from fcgraph.intake import record_list
 
@@ -89,7 +89,7 @@ def replay(
     received_to: To = None,
     as_json: Json = False,
 ) -> None:
-    """Validate open rejections again and apply those that pass. Exit code 4 when some still break a rule.
+    """Validate open rejections again and apply those that pass. Exit code 4 when some are still rejected.
 
     Without ids and options: every open rejection. Safe to repeat.
     """
@@ -126,14 +126,14 @@ def dismiss(
     everything: Annotated[bool, typer.Option("--all", help="Every open rejection.")] = False,
     as_json: Json = False,
 ) -> None:
-    """End rejections that nobody will correct. Conflicts are never dismissed. Safe to repeat."""
+    """Dismiss rejections that will not be corrected. Conflicts cannot be dismissed. Safe to repeat."""
     from fcgraph import intake
     from fcgraph.record_filter import RecordFilter
 
     wanted = _filter(source, import_id, topic, code, received_from, received_to)
     _only_one(record_ids, wanted)
     if not record_ids and not everything and wanted == RecordFilter(open_only=True):
-        raise typer.BadParameter("say which records: by their ids, by options, or --all")
+        raise typer.BadParameter("select records by ids, by options, or with --all")
     engine, who = intake.engine_of(settings.current(), "cli"), principal()
     if record_ids:
         resolved = intake.dismiss(engine, record_ids, note, principal=who)
@@ -148,17 +148,17 @@ def dismiss(
 def resolve(
     record_id: Annotated[UUID, typer.Argument(help="The id of a conflict.")],
     note: Note,
-    keep_stored: Annotated[bool, typer.Option("--keep-stored", help="The stored payment stays as it is.")] = False,
+    keep_stored: Annotated[bool, typer.Option("--keep-stored", help="The stored payment does not change.")] = False,
     accept_incoming: Annotated[
-        bool, typer.Option("--accept-incoming", help="The stored payment becomes what came; a revision keeps the old.")
+        bool, typer.Option("--accept-incoming", help="The stored payment is replaced; a revision has the old one.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Decide a conflict. The same decision again changes nothing; another one is refused."""
+    """Resolve a conflict. Repeating the same decision changes nothing; a different one is refused."""
     from fcgraph import intake
 
     if keep_stored == accept_incoming:
-        raise typer.BadParameter("say one of --keep-stored and --accept-incoming")
+        raise typer.BadParameter("set one of --keep-stored and --accept-incoming")
     values = settings.current()
     done = intake.resolve_conflict(
         intake.engine_of(values, "cli"),
@@ -169,13 +169,13 @@ def resolve(
         uuid4().hex,
         principal=principal(),
     )
-    decision = "the stored payment stays" if keep_stored else "the payment is what came"
+    decision = "the stored payment is unchanged" if keep_stored else "the incoming record replaced it"
     shown = {"record_id": str(done.record_id), "transaction_id": str(done.transaction_id)}
     typer.echo(json.dumps(shown) if as_json else f"payment {done.transaction_id}: {decision}")
 
 
 class _Progress:
-    """Counts what the transactions did, and says so on a terminal."""
+    """Counts processed records, and shows the count on a terminal."""
 
     def __init__(self, said: Callable[[_Progress], str]) -> None:
         self.ended = self.left = 0
@@ -220,7 +220,7 @@ def _instant(text: str | None, name: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as e:
-        raise typer.BadParameter(f"{name}: {text!r} is no instant such as 2025-05-31T12:00:00Z") from e
+        raise typer.BadParameter(f"{name}: {text!r} is not an instant such as 2025-05-31T12:00:00Z") from e
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -228,7 +228,7 @@ def _only_one(record_ids: list[UUID] | None, wanted: RecordFilter) -> None:
     from fcgraph.record_filter import RecordFilter
 
     if record_ids and wanted != RecordFilter(open_only=True):
-        raise typer.BadParameter("say which records by their ids or by options, not both")
+        raise typer.BadParameter("select records by ids or by options, not both")
 
 
 def _place(record: ListedRecord) -> str:

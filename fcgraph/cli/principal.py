@@ -1,4 +1,4 @@
-"""Who is at the command line, as decisions record it."""
+"""The principal of the command line, as recorded with decisions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 
 def principal() -> str:
-    """`cli:` and the name of the operating system's user; its number where the user has no name."""
+    """`cli:` and the name of the operating system's user; its number if the user has no name."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):

@@ -1,7 +1,7 @@
-"""A report as a person reads it in a terminal: its first lines, a chart of the days, and the totals beside the prompt.
+"""A report for a terminal: its first lines, a chart of the days, and the totals last, above the prompt.
 
-Only what is in the file and its row is shown; nothing is asked from the database. Where the terminal is too narrow, ids
-are folded and columns and bars left out; no amount, count, day or id is ever cut.
+It shows only the file and its row, and does not query the database. On a narrow terminal ids are folded and columns
+and bars omitted; amounts, counts, days and ids are never cut.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ DAY_CELLS = len(" 01 Thu ")
 SIDE_BY_SIDE = ("sent", "payments", "received", "payments")
 STACKED = ("", "amount", "payments")
 GAP_CELLS = 2  # before an amount and before its bar
-UNBOUNDED = 1000  # cells, to ask how wide a table would like to be
+UNBOUNDED = 1000  # cells, to measure a table's natural width
 ID_CELLS = len("00000000-0000-0000-0000-000000000000")
-# How the lines are laid out, the best first: cells of an id, and whether there are counts.
+# Layouts of the lines, best first: cells of an id, and whether there are counts.
 LINE_LAYOUTS = ((ID_CELLS, True), (18, True), (12, True), (ID_CELLS, False), (18, False), (12, False))
 
-Days = dict[date, Decimal]  # what all users together sent on a day, in one currency
+Days = dict[date, Decimal]  # the total sent by all users on a day, in one currency
 
 
 class ShownReport(Protocol):
-    """What the row of a report says about its file."""
+    """The row of a report, which describes its file."""
 
     @property
     def period(self) -> str: ...
@@ -89,7 +89,7 @@ def show(console: Console, report: ShownReport, file: BinaryIO, *, lines_shown_m
 
 
 def _print(console: Console, tables: Iterable[Table]) -> None:
-    """Print the first that fits; when none does, the last as wide as it is: the terminal breaks its lines."""
+    """Print the first that fits; if none does, the last one at full width: the terminal wraps its lines."""
     table, cells = None, 0
     for table in tables:
         cells = console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum
@@ -122,7 +122,7 @@ def _line_tables(first: list[ReportLine], row_count: int) -> Iterator[Table]:
 
 
 def _stacked_lines(title: str, first: list[ReportLine]) -> Table:
-    """Sent and received below each other, for long amounts."""
+    """Sent above received, for long amounts."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
     for name in ("user", "day", "currency", ""):
         table.add_column(name, no_wrap=True)
@@ -142,7 +142,7 @@ def _stacked_lines(title: str, first: list[ReportLine]) -> Table:
 
 
 def _charts(period: str, days: dict[str, Days], width: int) -> Iterator[list[Table]]:
-    """Every day of the month with its amounts and bars: as many currencies side by side as the width has room for.
+    """Every day of the month with its amounts and bars: as many currencies side by side as fit.
 
     Each in two layouts, the second without bars.
     """
@@ -159,7 +159,7 @@ def _charts(period: str, days: dict[str, Days], width: int) -> Iterator[list[Tab
 
 
 def _bar_cells(currencies: Sequence[str], amount_cells: dict[str, int], width: int) -> int:
-    """What is left for the bar of each currency when these stand side by side."""
+    """The cells left for the bar of each currency when these are side by side."""
     amounts = sum(amount_cells[currency] + GAP_CELLS for currency in currencies)
     return (width - DAY_CELLS - amounts) // len(currencies)
 
@@ -183,7 +183,7 @@ def _chart(period: str, days: dict[str, Days], bar_cells: int) -> Table:
 
 
 def _day(amount: Decimal, most: Decimal, bar_cells: int) -> list[Text | Bar]:
-    """The amount and its bar, whose length (not an amount) is its share of the biggest; something is never nothing."""
+    """The amount and its bar, whose length is its share of the largest; an amount above zero always has a bar."""
     written = Text(_money(amount)) if amount else Text("-", style="dim")
     if not bar_cells:
         return [written]
@@ -212,7 +212,7 @@ def _totals(totals: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:
 
 
 def _folded(user_id: UUID, cells: int) -> str:
-    """The id in pieces of so many cells, one below the other."""
+    """The id in pieces of `cells` characters, one per line."""
     text = str(user_id)
     return "\n".join(text[n : n + cells] for n in range(0, len(text), cells))
 

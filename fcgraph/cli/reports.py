@@ -1,4 +1,4 @@
-"""`fcgraph reports`: show a month's report, or list what there is. Neither makes a version."""
+"""`fcgraph reports`: show a month's report, or list the versions. Neither makes one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fcgraph.storage.files import Files
 
-app = typer.Typer(help="Reports of months that were made: show one, list them.", no_args_is_help=True)
+app = typer.Typer(help="Monthly reports: show one, list them.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -25,12 +25,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 @app.command()
 def show(
     period: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
-    version: Annotated[int | None, typer.Option(help="The number of the version; the latest without it.")] = None,
+    version: Annotated[int | None, typer.Option(help="The version's number; by default the latest.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print a version of a month's report with a chart of its days. Exit code 3 when there is none.
 
-    It makes no version; `report --period` does.
+    It does not make a version; `report --period` does.
     """
     join_stack()
     from fcgraph.cli import report_view
@@ -56,7 +56,7 @@ def list_(
     period: Annotated[str | None, typer.Option(help="All versions of this month, YYYY-MM.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the versions that there are, newest month and version first."""
+    """List all versions, newest month and version first."""
     join_stack()
     from fcgraph.reports import parse_period
     from fcgraph.storage.files import Files
@@ -117,4 +117,4 @@ def _shown(row: Any, files: Files) -> dict[str, Any]:
 def _terminal() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)  # painted digits are hard to read
+    return Console(highlight=False)  # coloured digits are hard to read

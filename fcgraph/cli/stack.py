@@ -1,4 +1,4 @@
-"""What runs on this machine, as the commands find it."""
+"""How the commands find what runs on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def join_stack() -> Stack | None:
-    """Use the addresses and folders of the running stack wherever the environment names none; return what runs."""
+    """Use the running stack's addresses and folders where the environment sets none; return the stack."""
     from fcgraph.embedded import stack
 
     current = settings.load()

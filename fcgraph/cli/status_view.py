@@ -1,4 +1,4 @@
-"""What runs and how far it is, as `status` tells it: processes, unread messages, jobs. Asks; changes nothing."""
+"""What `status` shows: processes, unread messages, jobs. Reads only; changes nothing."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from fcgraph.queries import kafka_gaps
 from fcgraph.settings import Settings
 
 LAG_SECONDS_MAX = 1.8
-ANSWER_SECONDS_MAX = 2.0  # of all parts, which are asked side by side
+ANSWER_SECONDS_MAX = 2.0  # for all services, which are queried in parallel
 STALLED = "stalled"
-OVERDUE_AFTER = timedelta(minutes=1)  # the scheduler looks every few seconds
+OVERDUE_AFTER = timedelta(minutes=1)  # the scheduler checks every few seconds
 
 
 @dataclass
 class Work:
-    """How far the work is; a part that is away is named in `away` and the rest is told all the same."""
+    """Lag and jobs; an unavailable service is named in `away`, and the others are reported all the same."""
 
     away: dict[str, str] = field(default_factory=dict)
     consumer_lag: dict[str, Any] | None = None
@@ -48,7 +48,7 @@ class Work:
 
 
 def elsewhere(settings: Settings) -> Stack:
-    """What there is to ask when no `up` runs here: parts at given addresses, whose processes are somebody else's."""
+    """The stack when no `up` runs here: services at the configured addresses, with no processes of ours."""
     return {
         "pid": 0,
         "api_url": "",
@@ -63,7 +63,7 @@ def elsewhere(settings: Settings) -> Stack:
 
 
 def look(settings: Settings) -> Work:
-    """Ask Kafka, Redis and PostgreSQL side by side, each for a bounded time."""
+    """Query Kafka, Redis and PostgreSQL in parallel, each for a bounded time."""
     work = Work()
     questions: dict[str, Callable[[], dict[str, Any]]] = {
         "kafka": lambda: _kafka(settings),
@@ -75,10 +75,10 @@ def look(settings: Settings) -> Work:
     def ask(part: str) -> None:
         try:
             answers[part] = questions[part]()
-        except Exception as e:  # noqa: BLE001 - raised below, unless it means that the part is away
+        except Exception as e:  # noqa: BLE001 - raised below, unless the service is unavailable
             answers[part] = e
 
-    # Daemons: one that gets no answer does not hold up the end of the process.
+    # Daemons: one without a response does not delay the exit of the process.
     threads = {part: threading.Thread(target=ask, args=(part,), daemon=True) for part in questions}
     deadline = time.monotonic() + ANSWER_SECONDS_MAX
     for thread in threads.values():
@@ -87,7 +87,7 @@ def look(settings: Settings) -> Work:
         thread.join(max(0.0, deadline - time.monotonic()))
         answer = answers.get(part)
         if answer is None:
-            work.away[part] = f"no answer within {ANSWER_SECONDS_MAX:g} s"
+            work.away[part] = f"no response within {ANSWER_SECONDS_MAX:g} s"
         elif isinstance(answer, Exception):
             work.away[part] = _why_away(answer)
         else:
@@ -99,7 +99,7 @@ def look(settings: Settings) -> Work:
 
 
 def _why_away(error: Exception) -> str:
-    """Why a part is away; raises the error when it means something else."""
+    """Why a service is unavailable; raises the error when it means something else."""
     if isinstance(error, Unavailable):
         return error.message
     if isinstance(error, DBAPIError) and db.is_away(error):
@@ -150,7 +150,7 @@ def _is_stopped(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
     except psutil.NoSuchProcess:
-        return False  # its supervisor is about to notice
+        return False  # its supervisor will notice
 
 
 def all_run(stack: Stack, work: Work) -> bool:
@@ -160,7 +160,7 @@ def all_run(stack: Stack, work: Work) -> bool:
 
 
 def shown(stack: Stack, work: Work) -> dict[str, Any]:
-    """As `--json` prints it: no passwords, nothing that is only for us."""
+    """As `--json` prints it: no passwords and no internal fields."""
     output: dict[str, Any] = {
         key: stack[key] for key in ("api_url", "database_url", "redis_url", "kafka_broker", "kafka_kind")
     }
@@ -197,7 +197,7 @@ def show(console: Console, stack: Stack, work: Work, time_zone: str) -> None:
             since = _time(one["last_progress_at"])
             console.print(f"[red]Stalled:[/] {who} has made no progress since {since}", soft_wrap=True)
     for part, reason in work.away.items():
-        console.print(f"[red]{part} is away:[/] {escape(reason)}", soft_wrap=True)
+        console.print(f"[red]{part} is unavailable:[/] {escape(reason)}", soft_wrap=True)
     if work.consumer_lag is not None:
         age = work.consumer_lag["oldest_unread_age_seconds"]
         per_partition = ", ".join(f"{p}: {lag}" for p, lag in work.consumer_lag["partitions"].items())
@@ -214,7 +214,7 @@ def show(console: Console, stack: Stack, work: Work, time_zone: str) -> None:
     if work.jobs_waiting is not None:
         console.print(f"Jobs waiting for a worker: {work.jobs_waiting}")
     if "redis" not in work.away and not work.scheduled:
-        console.print("[red]Nothing is scheduled:[/] no scheduler has run (python -m workers.scheduler)")
+        console.print("[red]Nothing is scheduled:[/] the scheduler has not run (python -m workers.scheduler)")
     console.print(_jobs(work, datetime.now(UTC)))
     console.print(f"Times are UTC. Reports fall due at midnight in {time_zone} (REPORT_TIMEZONE).")
 
@@ -235,8 +235,8 @@ def _jobs(work: Work, now: datetime) -> Table:
     jobs = Table(title="Scheduled jobs", title_justify="left")
     for name in ("job", "next", "last run"):
         jobs.add_column(name, no_wrap=True)
-    jobs.add_column("what it did")
-    # One job has one name here: that of its entry in the schedule, and that of its function, without their prefixes.
+    jobs.add_column("result")
+    # A job has one name here: that of its entry in the schedule or of its function, without the prefix.
     next_at = {one["job_id"].removeprefix("scheduled-"): one["next_at"] for one in work.scheduled}
     last = {one["job"].removeprefix("run_").replace("_", "-"): one for one in work.last_runs}
     for job in sorted({*next_at, *last}):
@@ -248,7 +248,7 @@ def _jobs(work: Work, now: datetime) -> Table:
 
 
 def _end(run: dict[str, Any]) -> Text:
-    """When the job started, and below that how it ended: beside each other they do not fit into 80 columns."""
+    """When the job started, and below that how it ended: side by side they do not fit into 80 columns."""
     started_at, finished_at = run.get("started_at"), run.get("finished_at")
     text = Text(_time(started_at))
     if started_at is not None:

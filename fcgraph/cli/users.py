@@ -1,4 +1,4 @@
-"""`fcgraph users …`: bring in users from a CSV, and list them."""
+"""`fcgraph users …`: import users from a CSV, and list them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fcgraph import settings
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import Refused
 
-# What a command needs is imported by that command: `--help` answers at once.
+# Commands import what they need, so that `--help` is fast.
 if TYPE_CHECKING:
     from fcgraph.reference.users import Imported
     from fcgraph.settings import Settings
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NOT_ALL = 4
 BLOCK_BYTES = 1024 * 1024
 
-app = typer.Typer(help="Users: who sends and receives payments.", no_args_is_help=True)
+app = typer.Typer(help="Users: the senders and receivers of payments.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -76,7 +76,7 @@ def list_(
 
 
 def _opened(file: str, current: Settings) -> BinaryIO:
-    """The file, in which a position can be searched for. Raises Refused."""
+    """The file, opened so that it can be seeked. Raises Refused."""
     if file != "-":
         path = Path(file)
         if not path.is_file():
@@ -92,7 +92,7 @@ def _opened(file: str, current: Settings) -> BinaryIO:
 def _text(done: Imported) -> str:
     lines = [f"{p.message}{'' if p.value is None else f': {p.value!r}'} ({p.code})" for p in done.problems]
     if done.rejected > len({line.partition(":")[0] for line in lines}):
-        lines.append("… and more; USERS_PROBLEMS_MAX says how many problems are shown")
+        lines.append("… and more; USERS_PROBLEMS_MAX limits how many problems are shown")
     counts = ("inserted", "renamed", "unchanged", "rejected")
     return "\n".join(
         [*lines, f"read {done.read:,}: " + ", ".join(f"{name} {getattr(done, name):,}" for name in counts)]

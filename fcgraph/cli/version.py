@@ -1,4 +1,4 @@
-"""What `--version` prints: fcgraph, its schema and, where it is reached, the database."""
+"""What `--version` prints: fcgraph, its schema and, if it can be reached, the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANSWER_SECONDS_MAX = 3.0
 
 
 def lines(migrations: Path, database_url: str | None) -> list[str]:
-    """`database_url`: None when there is no address to ask at."""
+    """`database_url`: None when there is no address."""
     wanted = ScriptDirectory(str(migrations)).get_current_head()
     output = [f"fcgraph {__version__}"]
     if database_url is None:
@@ -28,5 +28,5 @@ def lines(migrations: Path, database_url: str | None) -> list[str]:
     except DBAPIError as e:
         if not db.is_away(e):
             raise
-        return [*output, f"schema {wanted}", f"PostgreSQL is away: {str(e.orig).strip().splitlines()[0]}"]
+        return [*output, f"schema {wanted}", f"PostgreSQL is unavailable: {str(e.orig).strip().splitlines()[0]}"]
     return [*output, f"schema {wanted} (the database has {there or 'none'})", f"PostgreSQL {server}"]

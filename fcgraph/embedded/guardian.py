@@ -1,7 +1,7 @@
-"""`python -m fcgraph.embedded.guardian`: outlives the supervisor and ends what it started, however that one ended.
+"""`python -m fcgraph.embedded.guardian`: outlives the supervisor and ends its processes.
 
 Reads `PID CREATED SIGNAL` lines from the supervisor: the leaders of the sessions to end. When the pipe closes it
-sends them their signals, gives them time, and kills what is left. After a clean stop nothing is left to do.
+sends them their signals, waits, and kills the rest. After a clean stop there is nothing left to do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GRACE_SECONDS = 5
 
 def main() -> None:
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(one, signal.SIG_IGN)  # the supervisor's end is the only one that counts
+        signal.signal(one, signal.SIG_IGN)  # only the end of the supervisor matters
     children: dict[tuple[int, float], signal.Signals] = {}
     for line in sys.stdin:
         pid, created, with_signal = line.split()

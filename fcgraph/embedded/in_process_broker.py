@@ -17,7 +17,7 @@ ANSWER_SECONDS = 10
 def main(file: Path) -> None:
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    # The broker lives in this client; whoever holds the client's address can use it.
+    # The broker lives in this client; any process that knows its address can use it.
     broker = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "", "log_level": 0})
     metadata = broker.list_topics(timeout=ANSWER_SECONDS)
     address = ",".join(f"{node.host}:{node.port}" for node in metadata.brokers.values())

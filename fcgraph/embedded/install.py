@@ -1,8 +1,8 @@
 """Installs requirements into the virtual environment whose Python runs this: `python -I install.py requirements.txt …`.
 
-By uv, which takes a fifth of pip's time, where uv can be had and can do what pip is configured to do; else by pip.
-Either says what it is doing all along, on a terminal and in a log. Run before there is any package: the standard
-library alone is imported.
+Uses uv, which takes a fifth of pip's time, if uv is available and supports pip's configuration; otherwise pip. Both
+report their progress, on a terminal and in a log. Runs before any package is installed, so it imports only the standard
+library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
 PIP = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
 INTERRUPTED = 130
-# What pip may be configured with and uv need not know.
+# pip options that uv can ignore.
 OF_NO_CONCERN = {
     "break-system-packages", "cache-dir", "config-file", "default-timeout", "disable-pip-version-check", "log",
     "no-cache-dir", "no-color", "no-input", "no-python-version-warning", "progress-bar", "quiet",
@@ -41,27 +41,27 @@ def main(files: list[str]) -> int:
 
 
 def install(requirements: list[str]) -> int:
-    """Install them; the exit code of who did."""
+    """Install them and return the exit code."""
     configured = pip_configuration()
     unknown = sorted(set(configured) - OF_NO_CONCERN - {"index-url", "find-links", "cert"})
     if unknown:
-        say(f"pip is configured with {', '.join(unknown)}, which is for pip alone: pip installs")
+        say(f"pip is configured with {', '.join(unknown)}, which uv does not support: installing with pip")
     elif subprocess.run([*PIP, "--only-binary=:all:", UV], check=False).returncode != 0:
-        say("uv cannot be had here: pip installs, which takes longer")
+        say("uv is not available: installing with pip, which takes longer")
     else:
         arguments, environment = for_uv(configured)
         uv = [str(BIN / "uv"), "pip", "install", "--python", sys.executable, *arguments, *requirements]
         try:
             if subprocess.run(uv, env={**os.environ, **environment}, check=False).returncode == 0:
                 return 0
-        except OSError as e:  # a program of another kind of machine, a disk that nothing may be run from
+        except OSError as e:  # built for another machine, or on a noexec disk
             say(f"{uv[0]}: {e.strerror}")
-        say("uv could not install them: pip tries, which takes longer")
+        say("uv could not install the packages: trying pip, which takes longer")
     return subprocess.run([*PIP, *requirements], check=False).returncode
 
 
 def pip_configuration() -> dict[str, str]:
-    """What pip's files and variables say about installing, by option, variables last as pip has it."""
+    """pip's install options from its files and variables; variables take precedence, as in pip."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
@@ -75,7 +75,7 @@ def pip_configuration() -> dict[str, str]:
 
 
 def for_uv(configured: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The same for uv: options and variables. The system's certificates are those that pip goes by, too."""
+    """The same for uv, as options and variables. Uses the system's certificates, as pip does."""
     options = ["--system-certs"]
     if index := configured.get("index-url"):
         options += ["--default-index", index]
@@ -86,7 +86,7 @@ def for_uv(configured: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     wanted = {
         "SSL_CERT_FILE": configured.get("cert", ""),
         "UV_HTTP_TIMEOUT": configured.get("timeout") or configured.get("default-timeout", ""),
-        "UV_LINK_MODE": "" if on_one_disk() else "copy",  # it would try to link, fail and warn
+        "UV_LINK_MODE": "" if on_one_disk() else "copy",  # otherwise it would try to link, fail and warn
     }
     return options, {name: value for name, value in wanted.items() if value and name not in os.environ}
 
@@ -99,19 +99,19 @@ def on_one_disk() -> bool:
 
 
 def write_wrapper() -> None:
-    """The command `fcgraph` beside this Python."""
+    """Write the command `fcgraph` next to this Python."""
     file = BIN / "fcgraph"
     file.write_text(WRAPPER.format(maker=Path(__file__).name, root=quoted(ROOT), python=quoted(sys.executable)))
     file.chmod(0o755)
 
 
 def quoted(path: Path | str) -> str:
-    """For a shell, whatever is in it."""
+    """Quoted for a shell."""
     return "'" + str(path).replace("'", "'\\''") + "'"
 
 
 def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a script's words
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a script's output
 
 
 if __name__ == "__main__":

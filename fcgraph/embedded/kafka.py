@@ -1,6 +1,6 @@
-"""A Kafka broker for one machine: Apache Kafka (KRaft, one node) or librdkafka's in-process broker, and which of them.
+"""A Kafka broker for one machine: Apache Kafka (KRaft, one node) or librdkafka's in-process broker.
 
-Knows no topics: whoever asks for a missing one gets it.
+Topics are not made here: the broker creates a missing one when a client requests it.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ FORMAT_SECONDS = 60
 MEMORY_ONLY = (
     "it keeps messages in memory only (at most 5 MiB a partition, oldest dropped) and forgets them when it ends"
 )
-# What is asked of a broker and the in-process one cannot give; tests that need it say so when they are left out.
+# What the in-process broker lacks; tests that need it are reported when they are skipped.
 IN_PROCESS_LACKS = (
     "messages and offsets that survive a restart of the broker",
-    "topics deleted and made anew (topic ids)",
+    "topics deleted and recreated (topic ids)",
     "more than 5 MiB a partition",
 )
 
 
 class NoApacheKafka(FcgraphError):
-    """KAFKA_EMBEDDED=apache was asked for and it cannot be had; the message says why."""
+    """KAFKA_EMBEDDED=apache is set but Apache Kafka is not available; the message says why."""
 
     code = "NO_APACHE_KAFKA"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which broker, and why not Apache Kafka when it is not."""
+    """Which broker and, unless it is Apache Kafka, why."""
 
     kind: Kind
     reason: str | None = None
@@ -65,9 +65,9 @@ class Choice:
 def choose(
     wish: Wish, data_dir: Path, *, reach_seconds: float, download_seconds: float, say: Callable[[str], None]
 ) -> Choice:
-    """Apache Kafka where Java and its jars can be had, else the in-process broker; or what was wished for.
+    """Apache Kafka where Java and the jars are available, else the in-process broker; `wish` overrides this.
 
-    Raises NoApacheKafka when that was the wish and it cannot be had.
+    Raises NoApacheKafka when `wish` is apache and it is not available.
     """
     if wish == "in-process":
         return Choice("in-process", "KAFKA_EMBEDDED=in-process")
@@ -77,7 +77,7 @@ def choose(
     if reason is None:
         return Choice("apache")
     if wish == "apache":
-        raise NoApacheKafka(f"Apache Kafka cannot be had (KAFKA_EMBEDDED=apache): {reason}")
+        raise NoApacheKafka(f"Apache Kafka is not available (KAFKA_EMBEDDED=apache): {reason}")
     return Choice("in-process", reason)
 
 
@@ -97,7 +97,7 @@ def apache_part(data_dir: Path, folder: Path, port: int, partitions: int) -> Par
 
 
 def prepare_apache(folder: Path, jars: str, port: int, partitions: int) -> None:
-    """Write the configuration (ports may be others than last time) and format the storage, once."""
+    """Write the configuration (ports may have changed) and format the storage, once."""
     folder.mkdir(parents=True, exist_ok=True)
     properties = folder / "server.properties"
     properties.write_text(server_properties(folder / "log", port, ports.free(), partitions))
@@ -105,14 +105,14 @@ def prepare_apache(folder: Path, jars: str, port: int, partitions: int) -> None:
         return
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     argv = [*JAVA, "-cp", jars, "kafka.tools.StorageTool", "format", "-c", str(properties)]
-    argv.append(f"--cluster-id={cluster_id}")  # with "=": the id may begin with a dash
+    argv.append(f"--cluster-id={cluster_id}")  # with "=": the id may start with a dash
     done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
     if done.returncode != 0:
         raise NoApacheKafka(f"Apache Kafka's storage cannot be formatted:\n{done.stdout}{done.stderr}")
 
 
 def server_properties(log: Path, port: int, controller_port: int, partitions: int) -> str:
-    """One node that is broker and controller, listening on this machine alone."""
+    """One node that is broker and controller, listening on this machine only."""
     return f"""\
 process.roles=broker,controller
 node.id=1
@@ -136,7 +136,7 @@ group.initial.rebalance.delay.ms=0
 
 
 def in_process_part(folder: Path, environment: dict[str, str]) -> Part:
-    """librdkafka's broker in a process of its own. Its port is its own choice, told in `folder`/address."""
+    """librdkafka's broker in its own process. It chooses its port and writes the address to `folder`/address."""
     file = address_file(folder)
 
     def forget() -> None:
@@ -160,7 +160,7 @@ def address_file(folder: Path) -> Path:
 
 
 def answers(broker: str) -> bool:
-    """Whether the broker tells about its cluster."""
+    """Whether the broker responds to a metadata request."""
     admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
     try:
         return bool(admin.list_topics(timeout=ANSWER_SECONDS).brokers)

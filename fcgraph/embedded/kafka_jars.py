@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: brought by Maven once, kept, and found again without asking anybody. Starts no broker."""
+"""Apache Kafka's jars: downloaded by Maven once and then reused offline. Starts no broker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fcgraph.embedded.process import Part, Process
 
-OUT_OF_REACH = "Maven's repository is out of reach"
+OUT_OF_REACH = "Maven's repository is unreachable"
 POM = Path(__file__).with_name("kafka_pom.xml")
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 JAVA_MIN = 17
@@ -36,12 +36,12 @@ def version() -> str:
 
 
 def folder(data_dir: Path) -> Path:
-    """Where the jars are kept."""
+    """Where the jars are stored."""
     return data_dir.absolute() / "kafka-jars" / version()
 
 
 def why_no_java() -> str | None:
-    """None when a Java that runs Kafka is there, else what is missing."""
+    """None when there is a Java that can run Kafka, else what is missing."""
     try:
         version = subprocess.run(
             ["java", "-version"], capture_output=True, text=True, timeout=JAVA_ANSWER_SECONDS, check=True
@@ -55,32 +55,32 @@ def why_no_java() -> str | None:
 
 
 def resolve(data_dir: Path, *, reach_seconds: float, download_seconds: float, say: Say) -> str | None:
-    """See to it that `folder(data_dir)` has the jars. None when it has, else the reason why not.
+    """Ensure that `folder(data_dir)` has the jars. None when it does, else the reason.
 
-    Kept jars are used without asking. Maven's repository counts as out of reach when nothing comes from it for
-    `reach_seconds`; while something comes, it may go on for `download_seconds`.
+    Stored jars are used without a download. Maven's repository counts as unreachable when nothing arrives for
+    `reach_seconds`; while data arrives, the download may take `download_seconds`.
     """
     target = folder(data_dir)
     if target.exists():
         return None
     if shutil.which("mvn") is None:
         return "no Maven (mvn) on PATH"
-    say(f"bringing Apache Kafka {version()} by Maven, once (about 45 MB)")
+    say(f"downloading Apache Kafka {version()} with Maven, once (about 45 MB)")
     target.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
-    # -U: a repository that could not be reached yesterday is asked again today.
+    # -U: retry a repository that could not be reached before.
     argv = ["mvn", "-B", "-U", "-f", str(POM), PLUGIN, f"-DoutputDirectory={making}", "-DincludeScope=runtime"]
     reason = run_maven(argv, reach_seconds, download_seconds, say)
     if reason is None and not any(making.glob("kafka_*.jar")):
-        reason = "Maven brought no Kafka"
-    if reason is None and not target.exists():  # or somebody else was quicker
+        reason = "Maven did not download Kafka"
+    if reason is None and not target.exists():  # or another process was faster
         making.rename(target)
     shutil.rmtree(making, ignore_errors=True)
     return reason
 
 
 class Listener:
-    """Hears what Maven says: when its repository answered last, what came from it, and what went wrong."""
+    """Parses Maven's output: when the repository last responded, what was downloaded, and errors."""
 
     def __init__(self) -> None:
         self.heard_at = time.monotonic()
@@ -92,14 +92,14 @@ class Listener:
         if came := DOWNLOADED.search(line):
             self.files += 1
             self.size_bytes += float(came.group(1)) * UNITS[came.group(2)]
-        if "Downloading from" not in line:  # a wish is no answer
+        if "Downloading from" not in line:  # a request is not a response
             self.heard_at = time.monotonic()
         if "ERROR" in line:
             self.errors.append(line)
 
 
 def run_maven(argv: list[str], reach_seconds: float, download_seconds: float, say: Say) -> str | None:
-    """Run Maven; None when it ended well, else why not. It is stopped when its repository stays silent."""
+    """Run Maven; None on success, else the reason. It is stopped when its repository does not respond."""
     listener = Listener()
     end = time.monotonic() + download_seconds
     said_at, said_files = time.monotonic(), 0
@@ -114,7 +114,7 @@ def run_maven(argv: list[str], reach_seconds: float, download_seconds: float, sa
                 return OUT_OF_REACH
             if listener.files > said_files and now > said_at + SAY_EVERY_SECONDS:
                 said_at, said_files = now, listener.files
-                say(f"Apache Kafka: {listener.files} files, {listener.size_bytes / 1e6:.0f} MB have come")
+                say(f"Apache Kafka: {listener.files} files, {listener.size_bytes / 1e6:.0f} MB downloaded")
             time.sleep(POLL_SECONDS)
     finally:
         maven.stop()

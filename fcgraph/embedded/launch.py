@@ -1,7 +1,7 @@
-"""Becomes another program, after what must happen before it: `python launch.py [OPTIONS] PROGRAM ARGS`.
+"""Replaces itself with another program after some preparation: `python launch.py [OPTIONS] PROGRAM ARGS`.
 
-Dies with its parent on Linux, and gives up root for a server that refuses it. The standard library alone is imported,
-so that it starts at once.
+Dies with its parent on Linux, and drops root for a server that refuses to run as root. Imports only the standard
+library, so that it starts at once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def become(user: str, folder: str) -> None:
-    """Go on as `user`, with nothing of root's rights, in `folder`.
+    """Continue as `user`, without root's rights, in `folder`.
 
-    Root opens the folder and the user enters it: the parents may be closed to the user, and the folder to a root
-    whose container has taken away its right to override permissions.
+    Root opens the folder and the user enters it: the user may have no access to the parent folders, and root may have
+    no access to the folder in a container that removes its right to override permissions.
     """
     entry = pwd.getpwnam(user)
     opened = os.open(folder, os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)) if folder else None
@@ -33,10 +33,10 @@ def become(user: str, folder: str) -> None:
 
 
 def die_with(parent: int, with_signal: int) -> None:
-    """Ask Linux for a signal when the parent ends, however it ends. Elsewhere the guardian alone looks after it."""
+    """Request a signal from Linux when the parent ends for any reason. Elsewhere only the guardian does this."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, with_signal, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before we asked
+        if os.getppid() != parent:  # it ended before the request
             sys.exit(1)
 
 
@@ -51,9 +51,9 @@ def main() -> None:
     if arguments.user:
         become(arguments.user, arguments.folder)
     if arguments.parent:
-        die_with(arguments.parent, arguments.death_signal)  # after the change of user, which forgets such a wish
+        die_with(arguments.parent, arguments.death_signal)  # after the change of user, which clears the request
     try:
-        os.execvp(arguments.program[0], arguments.program)  # noqa: S606 - no shell is wanted: this is our own fixed command
+        os.execvp(arguments.program[0], arguments.program)  # noqa: S606 - no shell: this is our own fixed command
     except OSError as e:
         sys.exit(f"cannot start {arguments.program[0]}: {e.strerror}")
 

@@ -1,7 +1,7 @@
-"""`python -I npm.py FOLDER`: `npm ci` in the folder, saying how many of its packages have come.
+"""`python -I npm.py FOLDER`: `npm ci` in the folder, reporting how many packages are downloaded.
 
-On a terminal one line that changes, in a log a line now and then. Run before there is any package: the standard
-library alone is imported.
+On a terminal it updates one line; in a log it writes a line from time to time. Runs before any package is installed,
+so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 EVERY_SECONDS = 3.0
 LAST_LINES_MAX = 30
 INTERRUPTED = 130
-# "http": a line for each file that comes
+# "http": a line for each downloaded file
 NPM_CI = ["npm", "ci", "--no-progress", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=http"]
 
 
 def main(folder: Path) -> int:
-    """npm's exit code; when that is not 0 npm's own last lines are printed."""
+    """npm's exit code; when it is not 0, npm's last lines are printed."""
     total = packages(folder)
     shown = Shown(folder.name, total)
     words: list[str] = []
@@ -41,13 +41,13 @@ def main(folder: Path) -> int:
 
 
 def packages(folder: Path) -> int:
-    """How many the lock file names, leaving out those that are for other systems or were made for tests only."""
+    """The number of packages in the lock file, except those for other systems or for tests only."""
     locked = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     return sum(1 for name, package in locked.items() if name and not package.get("os") and not package.get("link"))
 
 
 class Shown:
-    """The line about how far it is."""
+    """The progress line."""
 
     def __init__(self, name: str, total: int) -> None:
         self._name = name
@@ -55,13 +55,13 @@ class Shown:
         self._come = 0
         self._began_at = self._shown_at = time.monotonic()
         self._terminal = sys.stderr.isatty()
-        self._show(f"bringing the {total} packages of {name} by npm")
+        self._show(f"downloading the {total} packages of {name} with npm")
 
     def one_more(self) -> None:
         self._come += 1
         if self._terminal or time.monotonic() - self._shown_at >= EVERY_SECONDS:
             self._shown_at = time.monotonic()
-            self._show(f"{self._name}: {self._come} of {self._total} packages have come")
+            self._show(f"{self._name}: {self._come} of {self._total} packages downloaded")
 
     def end(self, code: int) -> None:
         took = time.monotonic() - self._began_at

@@ -1,4 +1,4 @@
-"""What `up` prints: every process's lines with its name before them, in colour on a terminal, and the welcome."""
+"""What `up` prints: the lines of all processes, prefixed with the name and coloured on a terminal, and the welcome."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Output:
         self._console.print(Text.assemble((name.ljust(NAME_WIDTH), COLOURS.get(name, "")), " | ", Text(line)))
 
     def welcome(self, api_url: str, data_dir: Path, kafka: str) -> None:
-        """Everything runs: where to look and the next three things to try."""
+        """Print where to look and the next three things to try, once everything runs."""
         env = os.path.relpath(data_dir / "env")
         env = env if env.startswith(".") else f"./{env}"
         self._console.print(
@@ -46,6 +46,6 @@ Three things to try, in another terminal in this folder, after [bold]. {env}[/]
   2. Import the sample file:                         [bold]python -m fcgraph import seeds/sample_transactions.csv[/]
   3. Make the report of the month and look at it:    [bold]python -m fcgraph report --period 2025-05 --show[/]
 
-What runs and how far it is: [bold]python -m fcgraph status[/]. Ctrl-C stops everything; the data stays in {data_dir}.
+Processes, lag and jobs: [bold]python -m fcgraph status[/]. Ctrl-C stops everything; the data stays in {data_dir}.
 """
         )

@@ -1,4 +1,4 @@
-"""TCP ports of this machine: find a free one, tell a taken one. Knows nothing of who listens."""
+"""TCP ports of this machine: find a free one, detect a taken one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import socket
 from fcgraph.errors import FcgraphError
 
 HOST = "127.0.0.1"
-# Below what Linux, macOS and Windows give to outgoing connections: a port from there may be some client's in a moment
+# Below the range that Linux, macOS and Windows use for outgoing connections, whose ports may be taken at any time
 LASTING = range(20_000, 32_768)
 
 
 class PortTaken(FcgraphError):
-    """Somebody else listens on a port that we need; names the port and the setting that moves us to another."""
+    """Another process listens on a port that we need; names the port and the setting to change it."""
 
     code = "PORT_TAKEN"
 
 
 def free(preferred: int | None = None) -> int:
-    """A port nobody listens on now; the preferred one when it is free."""
+    """A port without a listener now; the preferred one when it is free."""
     if preferred and is_free(preferred):
         return preferred
     for port in random.sample(LASTING, len(LASTING)):
@@ -29,7 +29,7 @@ def free(preferred: int | None = None) -> int:
 
 
 def is_free(port: int, host: str = HOST) -> bool:
-    """Whether a server could listen there. A connection of ours that is still closing down does not count."""
+    """Whether a server could listen there. A connection that is still closing does not count."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

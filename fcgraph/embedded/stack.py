@@ -1,6 +1,6 @@
-"""The running stack as others on this machine find it: a lock that says that it runs, and a file that says where.
+"""How other processes on this machine find the running stack: a lock shows that it runs, a file shows where.
 
-The file holds no secret: an address that was given to `up` must be given to whoever joins as well.
+The file holds no secrets: an address that was set for `up` must also be set for each process that joins.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class AlreadyUp(FcgraphError):
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder for this process, or raise AlreadyUp. Ends what a killed `up` may have left behind."""
+    """Hold the data folder for this process, or raise AlreadyUp. Ends processes that a killed `up` left behind."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "lock").open("a") as lock:
         if not _lock(lock):
@@ -48,7 +48,7 @@ def locked(data_dir: Path) -> Iterator[None]:
 
 
 def _lock(lock: IO[str]) -> bool:
-    """Take the lock; a `status` that is just looking at it is waited for."""
+    """Take the lock; wait for a `status` that is checking it."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -73,7 +73,7 @@ def _end_leftovers(data_dir: Path) -> None:
 
 
 def _forget(data_dir: Path) -> None:
-    """No stack is here, or not yet: take away what says where it is."""
+    """No stack runs here, or not yet: remove the files that say where it is."""
     left = joined.read(data_dir)
     joined.stack_file(data_dir).unlink(missing_ok=True)
     if env_file(data_dir).exists():
@@ -81,12 +81,12 @@ def _forget(data_dir: Path) -> None:
 
 
 def env_file(data_dir: Path) -> Path:
-    """What a shell reads to join the stack."""
+    """The file that a shell reads to join the stack."""
     return data_dir / "env"
 
 
 def write(data_dir: Path, stack: Stack) -> None:
-    """Say where the stack is; readers see the old file or the new one."""
+    """Write where the stack is; readers see the old file or the new one."""
     _replace(joined.stack_file(data_dir), json.dumps(stack, indent=2) + "\n")
 
 
@@ -101,8 +101,8 @@ def write_env(data_dir: Path, stack: Stack, binaries: Path) -> None:
 
 
 def _left_lines(environment: dict[str, str]) -> str:
-    """What the env file says while no stack is here: a shell that had joined loses what it had from there."""
-    lines = ["# No stack runs here now. `make up` starts one and writes this file anew.\n"]
+    """The env file while no stack runs: it unsets the variables that a shell got from the stack."""
+    lines = ["# No stack runs here now. `make up` starts one and rewrites this file.\n"]
     for name, value in environment.items():
         lines.append(f'if [ "${{{name}:-}}" = {shlex.quote(value)} ]; then unset {name}; fi\n')
     lines.append(f"unset {joined.VARIABLE}\n")
@@ -123,7 +123,7 @@ def shell_lines(environment: dict[str, str]) -> str:
 
 
 def ports(data_dir: Path) -> dict[str, int]:
-    """The ports of the last time, by name, so that addresses stay the same where they can."""
+    """The ports of the last run, by name, so that addresses stay the same where possible."""
     try:
         found: dict[str, int] = json.loads((data_dir / "ports.json").read_text())
     except (FileNotFoundError, ValueError):

@@ -1,6 +1,6 @@
 """Keeps processes running: starts them, restarts those that die with a growing pause, stops all of them together.
 
-What the processes are is not known here; `up` knows.
+`up` defines the processes.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from fcgraph.errors import FcgraphError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PAUSE_FIRST_SECONDS, PAUSE_MAX_SECONDS = 0.5, 30.0
-HEALTHY_SECONDS = 60  # who lived that long starts again without a pause
+HEALTHY_SECONDS = 60  # a process that ran this long is restarted without a pause
 POLL_SECONDS = 0.1
 
 Say = Callable[[str, str], None]
 
 
 class Stopped(BaseException):
-    """A person or the system asked us to stop. No Exception, so that nothing on the way takes it for an error."""
+    """A signal requested a stop. Not an Exception, so that no handler on the way treats it as an error."""
 
 
 @dataclass
 class Child:
-    """A process in our care. `restart_at` is set while it is down."""
+    """A supervised process. `restart_at` is set while it is down."""
 
     process: Process
     started_at: float
@@ -41,7 +41,7 @@ class Child:
     restarts: int = 0
     pause_seconds: float = PAUSE_FIRST_SECONDS
     restart_at: float | None = None
-    awaited: bool = False  # started again, and somebody wants to know when it is ready
+    awaited: bool = False  # restarted, and a callback waits until it is ready
 
     @property
     def state(self) -> str:
@@ -49,7 +49,7 @@ class Child:
 
 
 class Supervisor:
-    """A context: signals are ours inside it, and at its end nothing that it started is left.
+    """A context manager: it handles signals inside the block, and ends everything it started at its end.
 
     `say(name, line)` gets every line of every process and the supervisor's own; `on_change` is called when a process
     was started or found dead.
@@ -68,7 +68,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         for one in SIGNALS:
-            if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN:  # under nohup it stays ignored
+            if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN:  # stays ignored under nohup
                 self._before[one] = signal.signal(one, self._on_signal)
         self._guardian = subprocess.Popen(
             [sys.executable, "-m", "fcgraph.embedded.guardian"],
@@ -84,7 +84,7 @@ class Supervisor:
         assert self._guardian is not None
         self._guardian.communicate()  # closes the pipe; it finds nothing to do
         for one, handler in self._before.items():
-            signal.signal(one, handler)  # type: ignore[arg-type] # what signal() gave us
+            signal.signal(one, handler)  # type: ignore[arg-type] # returned by signal()
         return kind is Stopped
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -134,7 +134,7 @@ class Supervisor:
         self.on_change()
 
     def replace(self, parts: Sequence[Part]) -> None:
-        """Stop the processes of these names and start them as given now: an address they knew is another one."""
+        """Stop the processes of these names and start them as defined now: an address has changed."""
         self._say("up", f"{', '.join(part.name for part in parts)}: restarted with other addresses")
         for part in parts:
             self.children[part.name].process.ask_to_stop()
@@ -145,7 +145,7 @@ class Supervisor:
             self._launch(child)
 
     def watch(self, until: Callable[[], bool] = lambda: False, seconds: float | None = None) -> bool:
-        """Restart what dies, until the condition holds (True) or the time is over (False). Ends by Stopped as well."""
+        """Restart dead processes until the condition holds (True) or the time is over (False). Also ends by Stopped."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while not until():
             if deadline is not None and time.monotonic() > deadline:
@@ -163,7 +163,7 @@ class Supervisor:
                 child.awaited = False
                 child.on_ready_again()
         elif child.restart_at is None:
-            child.process.kill_the_rest()  # what it left behind must not work on beside its successor
+            child.process.kill_the_rest()  # its orphans must not run in parallel with its successor
             if now - child.started_at > HEALTHY_SECONDS:
                 child.pause_seconds = PAUSE_FIRST_SECONDS
             self._plan_restart(child, f"{name} {ending(child.process.exit_code)}")
@@ -172,7 +172,7 @@ class Supervisor:
             child.awaited = True
             try:
                 self._launch(child)
-            except FcgraphError as e:  # of its preparation, which may go better the next time
+            except FcgraphError as e:  # from its preparation, which may succeed next time
                 self._plan_restart(child, f"{name}: {e.message}")
 
     def _plan_restart(self, child: Child, why: str) -> None:

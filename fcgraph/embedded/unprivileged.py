@@ -1,8 +1,8 @@
-"""The system user who runs PostgreSQL for root, which PostgreSQL refuses, and what that user can reach.
+"""The system user that runs PostgreSQL when we are root, since PostgreSQL refuses root, and what it can access.
 
 That user has none of root's rights. A clone, its .venv and its data may be below folders that only root may enter
-(root's home is one), and no permission of theirs is changed: the server enters its data folder before root's rights
-are given up, and its programs are copied to a place that everybody can reach when they are not in one already.
+(such as root's home), and their permissions are not changed: the server enters its data folder before root's rights
+are dropped, and its programs are copied to a place that all users can access if they are not in one already.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from fcgraph.embedded.process import launched
 from fcgraph.errors import FcgraphError
 
 USERS = ("postgres", "nobody", "daemon")  # the first of these that exists
-HERE = Path("/proc/self/cwd")  # the working folder of whoever opens it, whatever is above that folder
-# Where a copy may be: places that everybody can reach, those first where only root can write.
+HERE = Path("/proc/self/cwd")  # the working folder of the process, whatever is above it
+# Where a copy may be: places that all users can access; first those where only root can write.
 PLACES = ("/var/cache", "/var/lib", "/var/tmp", tempfile.gettempdir(), "/dev/shm")  # noqa: S108 - `trusted` looks
 NEEDED = ("bin", "lib", "share")
 ANSWER_SECONDS = 30
@@ -36,7 +36,7 @@ class NoUnprivilegedServer(FcgraphError):
 
 
 def user_for(folder: Path) -> str | None:
-    """Who runs the server when we are root: the owner of its data, else a system user. None when we are not root."""
+    """The user that runs the server when we are root: the owner of its data, else a system user. Else None."""
     if os.geteuid() != 0:
         return None
     if folder.exists() and folder.stat().st_uid != 0:
@@ -49,7 +49,7 @@ def user_for(folder: Path) -> str | None:
 
 
 def data_option(folder: Path, user: str | None) -> str:
-    """What `-D` says: for another user the working folder by a name that leads past the parents."""
+    """The value of `-D`: for another user a name of the working folder that avoids its parents."""
     return str(HERE) if user is not None and HERE.exists() else str(folder)
 
 
@@ -60,7 +60,7 @@ def programs_for(binaries: Path, user: str | None) -> Path:
 
 @lru_cache
 def reachable(binaries: Path, user: str, places: tuple[str, ...]) -> Path:
-    """`binaries` when `user` can run them, else a copy in the first of `places` that will do.
+    """`binaries` when `user` can run them, else a copy in the first suitable one of `places`.
 
     Raises NoUnprivilegedServer when there is none.
     """
@@ -82,12 +82,13 @@ def reachable(binaries: Path, user: str, places: tuple[str, ...]) -> Path:
             return copied
         reasons.append(f"{folder}: {reason}")
     raise NoUnprivilegedServer(
-        f"PostgreSQL does not run as root, and the user {user} can run it from nowhere:\n" + "\n".join(reasons)
+        f"PostgreSQL does not run as root, and the user {user} cannot run it from any of these places:\n"
+        + "\n".join(reasons)
     )
 
 
 def why_not(binaries: Path, user: str) -> str | None:
-    """None when `user` can run the programs, else the reason. Found by running them: permissions are not all."""
+    """None when `user` can run the programs, else the reason. Tested by running them."""
     for program in ("initdb", "postgres"):
         argv = launched([str(binaries / program), "--version"], user=user)
         done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/", timeout=ANSWER_SECONDS)
@@ -97,20 +98,20 @@ def why_not(binaries: Path, user: str) -> str | None:
 
 
 def trusted(folder: Path) -> bool:
-    """Make the folder, or see that it is root's alone: the place may be one where everybody can make folders."""
+    """Make the folder, or check that only root can write to it: all users may be able to make folders there."""
     try:
         folder.mkdir(mode=0o755)
     except FileExistsError:
         found = folder.lstat()
         return stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    folder.chmod(0o755)  # whatever the umask is
+    folder.chmod(0o755)  # regardless of the umask
     return True
 
 
 def copy(binaries: Path, folder: Path) -> Path:
-    """Copy the installation of `binaries` below `folder`, once, and give the copy's folder of programs.
+    """Copy the installation of `binaries` below `folder`, once, and return the copy's folder of programs.
 
-    The copy is named after its content, and made beside its place and then moved there, so that it is whole.
+    The copy is named after its content, and made in a temporary folder and then moved, so that it is complete.
     """
     installation = binaries.parent
     wheel = installation.parent
@@ -131,7 +132,7 @@ def copy(binaries: Path, folder: Path) -> Path:
         making.rename(target)
     except OSError:
         shutil.rmtree(making, ignore_errors=True)
-        if not target.exists():  # or somebody else was quicker
+        if not target.exists():  # or another process was faster
             raise
     return programs
 
@@ -143,7 +144,7 @@ def installed(installation: Path, libraries: Iterable[Path]) -> list[Path]:
 
 
 def digest(files: list[Path], root: Path) -> str:
-    """A short name for what is in the files and how they are called."""
+    """A short hash of the files' names and contents."""
     sums = hashlib.sha256()
     for file in files:
         sums.update(f"{file.relative_to(root)}\0{file.stat().st_size}\0".encode())

@@ -1,6 +1,6 @@
-"""The whole system on one machine: embedded PostgreSQL, Redis and Kafka where no address is given, and our processes.
+"""The whole system on one machine: embedded PostgreSQL, Redis and Kafka where no address is set, and our processes.
 
-Which processes there are and what they are told is here; keeping them running is the supervisor's.
+This module defines the processes and their environment; the supervisor keeps them running.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from seeds.load import load_reference
 
 ROOT = Path(__file__).parent.parent.parent
 READY_POLL_SECONDS = 2
-# What uvicorn does otherwise costs answers: nothing here asks who a proxy says is asking, nobody needs to know what
-# serves, and frames are compressed on the event loop, where two megabytes stop everything for tens of milliseconds.
+# uvicorn's defaults cost throughput: proxy headers are not used here, the server header is not needed, and frames are
+# compressed on the event loop, where two megabytes block everything for tens of milliseconds.
 UVICORN_OPTIONS = (
     "--no-proxy-headers",
     "--no-server-header",
@@ -38,7 +38,7 @@ APPLICATION = 1  # the layer above the servers
 
 
 class NotReady(FcgraphError):
-    """The stack did not get ready in time; its log says why."""
+    """The stack was not ready in time; its log says why."""
 
     code = "NOT_READY"
 
@@ -51,7 +51,7 @@ class Up:
         self.output = output
         self.data_dir = settings.data_dir.absolute()
         self.configured = settings.model_fields_set
-        # What whoever joins us must be told: what was given, except secrets, and what we choose.
+        # What processes that join need: the settings of `up`, except secrets, and what `up` chooses.
         self.environment = {
             name.upper(): str(getattr(settings, name)) for name in self.configured if Settings.model_fields[name].repr
         }
@@ -61,9 +61,9 @@ class Up:
         self.supervisor = Supervisor(output.line, self.write_state)
 
     def run(self) -> None:
-        """Start everything, say what to do with it, and keep it running until asked to stop.
+        """Start everything, print what to do with it, and keep it running until stopped.
 
-        When another `up` runs it says what to do with that one, and raises AlreadyUp.
+        When another `up` runs, print what to do with that one, and raise AlreadyUp.
         """
         try:
             self.run_alone()
@@ -98,10 +98,10 @@ class Up:
     @property
     def api_url(self) -> str:
         host = self.settings.api_host
-        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.settings.api_port}"  # noqa: S104 - only told apart
+        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.settings.api_port}"  # noqa: S104 - only compared
 
     def address(self, name: str) -> str:
-        """What our processes are told under this name."""
+        """The value of this setting for our processes."""
         return self.environment.get(name.upper()) or str(getattr(self.settings, name))
 
     def choose_folders(self) -> None:
@@ -111,7 +111,7 @@ class Up:
         self.environment["DATA_DIR"] = str(self.data_dir)
 
     def port(self, name: str) -> int:
-        """The port for an embedded server: the one that was set, else that of the last time, else a free one."""
+        """The port for an embedded server: the one that is set, else the one of the last run, else a free one."""
         setting = f"embedded_{name}_port"
         wished: int = getattr(self.settings, setting)
         chosen = ports.require_free(wished, setting.upper()) if wished else ports.free(self.ports.get(name))
@@ -130,7 +130,7 @@ class Up:
         self.environment["DATABASE_URL"] = postgres.url(port)
 
     def wait_for_postgres(self) -> None:
-        """Wait for the server that was given, saying once what it waits for."""
+        """Wait for the configured server, logging each reason once."""
         said: set[str] = set()
 
         def say(reason: str) -> None:
@@ -177,13 +177,13 @@ class Up:
             self.environment["KAFKA_BROKER"] = kafka.address_file(folder).read_text()
 
     def follow_the_broker(self) -> None:
-        """The in-process broker came back on another port, which it cannot choose: tell whoever knew the old one."""
+        """The in-process broker came back on another port, which it cannot choose: restart our processes with it."""
         self.environment["KAFKA_BROKER"] = kafka.address_file(self.data_dir / "kafka").read_text()
         self.write_environment()
         self.supervisor.replace(self.application())
 
     def migrate_and_seed(self) -> None:
-        """Bring the database to the newest schema and add the users and currencies that are not there."""
+        """Bring the database to the newest schema and add the missing users and currencies."""
         self.output.line("up", "migrating and seeding")
         argv = [sys.executable, "-m", "alembic", "-c", str(ROOT / "migrations" / "alembic.ini"), "upgrade", "head"]
         done = subprocess.run(argv, env=self.full_environment(), capture_output=True, text=True, check=False)
@@ -194,7 +194,7 @@ class Up:
             load_reference(connection)
 
     def full_environment(self) -> dict[str, str]:
-        """What our processes are started with."""
+        """The environment of our processes."""
         return {**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"}
 
     def application(self) -> list[Part]:
@@ -226,11 +226,11 @@ class Up:
             return False
 
     def write_state(self) -> None:
-        """Say what runs where, for `status` and for whoever joins the stack."""
+        """Write what runs where, for `status` and for processes that join the stack."""
         stack.write(self.data_dir, self.state())
 
     def state(self) -> Stack:
-        """What stack.json says."""
+        """The content of stack.json."""
         environment = {**self.environment, "API_URL": self.api_url}
         if chosen := self.environment.get("REDIS_URL"):
             environment["RQ_REDIS_URL"] = chosen  # where RQ's own command line looks: a plain `rq worker` joins as well
@@ -242,7 +242,7 @@ class Up:
             "kafka_broker": self.address("kafka_broker"),
             "kafka_kind": self.kafka_kind,
             "environment": environment,
-            # DATA_DIR may be chosen, but who has joined a stack and starts one means the same folder.
+            # `up` may choose DATA_DIR, but a shell that has joined a stack and starts one means the same folder.
             "chosen": sorted(set(environment) - {name.upper() for name in self.configured} - {"DATA_DIR"}),
             "processes": {
                 name: {

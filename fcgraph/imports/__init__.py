@@ -1,7 +1,7 @@
-"""The life of an import: bytes are accepted and stored, run as chunks, counted; the row in `imports` is the truth.
+"""Imports: a file is stored, run in chunks, and counted; its row in `imports` is the source of truth.
 
-`acceptance` takes a file in, `runner` brings it through the intake, `rehearsal` does so without writing payments,
-`rejects` gives back what was rejected as a CSV.
+`acceptance` stores a file, `runner` runs it through the intake, `dry_run` does so without writing payments, `progress`
+maintains the row, `rejects` returns the rejected rows as a CSV.
 """
 
 from fcgraph.imports.acceptance import Accepted, Expected, accept

@@ -1,4 +1,4 @@
-"""A file is taken in: streamed to storage, hashed, its header understood, and recorded as a QUEUED import."""
+"""Acceptance of a file: streamed to storage, hashed, its header read, and recorded as a QUEUED import."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SOURCE_PATH = ("input", "source")
 
 
 class Expected(NamedTuple):
-    """Control totals the sender knows: number of rows, and the sum per currency."""
+    """Control totals from the sender: the number of rows, and the sum per currency."""
 
     row_count: int | None
     totals: Mapping[str, Decimal]
 
 
 class Accepted(NamedTuple):
-    """The import of a file; `already_imported` when the same bytes came before and nothing new was recorded."""
+    """The import of a file; `already_imported` if the same bytes were accepted before and nothing new was recorded."""
 
     import_id: UUID
     already_imported: bool
@@ -56,19 +56,19 @@ def accept(
     correlation_id: str,
     upload_max_bytes: int,
 ) -> Accepted:
-    """Take a file in; afterwards it is durable and will be run, whatever happens to any process.
+    """Accept a file; when this returns it is durable and will be run, even if processes fail.
 
     Raises Refused: FILE_TOO_LARGE while streaming, NOT_CSV, MISSING_HEADER, INVALID_INPUT (no rows; bad name or mode).
     """
     if mode not in MODES:
-        raise Refused(f"mode is none of {', '.join(MODES)}", path=("input", "mode"))
-    text = file_name.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair cannot be stored, nor can NUL
+        raise Refused(f"mode must be {' or '.join(MODES)}", path=("input", "mode"))
+    text = file_name.encode("utf-8", "replace").decode("utf-8")  # neither lone surrogates nor NUL can be stored
     name = text.replace("\0", "").strip()[:FILE_NAME_MAX_CHARS] or "payments.csv"
     with files.draft() as draft:
         taken = _take(draft, stream, upload_max_bytes)
         header = _header(taken)
         with db.write(engine) as connection:
-            # Two requests with the same bytes at once: the second one waits here and then finds the first one's import.
+            # Two concurrent requests with the same bytes: the second waits here and then finds the first import.
             connection.execute(
                 sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:sha256, 0))"), {"sha256": taken.sha256}
             )
@@ -115,7 +115,7 @@ def _has_rows(below: bytes, header: Header) -> bool:
 
 
 def _earlier(connection: Connection, sha256: str) -> UUID | None:
-    """The first import of the same bytes that is under way or done; failed and cancelled ones may be sent again."""
+    """The first import of the same bytes that is queued, running or finished; failed and cancelled ones excluded."""
     found: UUID | None = connection.scalar(
         sa.text(
             "SELECT import_id FROM imports WHERE sha256 = :sha256 AND NOT dry_run"

@@ -1,7 +1,7 @@
-"""An import that must not write row by row: a dry run, or one that is all or nothing.
+"""Imports that must not be written chunk by chunk: dry runs and all-or-nothing imports.
 
-Both settle every chunk against a private copy of the payments concerned, so the verdicts are those of a real run. If
-an all-or-nothing import came through clean it is then written in one transaction.
+Both apply every chunk to a private copy of the payments concerned, so the outcomes are those of a real run. An
+all-or-nothing import without rejections and conflicts is then written in one transaction.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ REWRITES_MAX = 10
 
 
 class _NotClean(Exception):
-    """Between rehearsal and writing another writer made a row of this import a conflict."""
+    """Between dry run and writing, another writer made a row of this import a conflict."""
 
 
 def run(
     engine: Engine, files: Files, claimed: Claim, settings: Settings, check: Check, on_progress: Progress | None
 ) -> str:
-    """Rehearse the import and, when it is to be written and clean, write it. Returns the final state."""
+    """Do a dry run, then write the import if it is to be written and is clean. Returns the final state."""
     validator = validator_of(engine, settings)
     for _ in range(REWRITES_MAX):
         _rehearse(engine, files, claimed, settings, validator, check, on_progress)
@@ -58,7 +58,7 @@ def run(
             if not worth_again(e):
                 raise
             check()
-    return give_up(engine, claimed, "nothing was written: other writers kept changing the payments concerned")
+    return give_up(engine, claimed, "nothing was written: other writers repeatedly changed the payments concerned")
 
 
 def _why_not(engine: Engine, claimed: Claim) -> str | None:
@@ -102,7 +102,7 @@ def _rehearse(
     check: Check,
     on_progress: Progress | None,
 ) -> None:
-    """Settle every chunk against the copy; counts, progress and kept rows are committed chunk by chunk."""
+    """Apply every chunk to the copy; counts, progress and intake records are committed chunk by chunk."""
     resolution = "DRY_RUN" if claimed.dry_run else "NOT_IMPORTED"
     with engine.connect() as connection:
         cursor = connection.connection.cursor()
@@ -124,7 +124,7 @@ def _rehearse(
 
 
 def _start_over(connection: Connection, claimed: Claim) -> None:
-    """A rehearsal has no half-way mark: forget what an earlier attempt of it counted and kept. Raises Fenced."""
+    """Discard the counts and records of an earlier attempt: a dry run cannot be resumed. Raises Fenced."""
     keys = {"id": claimed.import_id, "attempt": claimed.attempt}
     found = connection.execute(
         sa.text(
@@ -142,7 +142,7 @@ def _start_over(connection: Connection, claimed: Claim) -> None:
 
 
 def _copy_stored(cursor: Any, batch: Batch) -> None:
-    """Bring the stored payments of the batch's ids into the copy, unless they are there already."""
+    """Copy the stored payments with the batch's ids, unless they are already in the copy."""
     cursor.execute(
         f"INSERT INTO {COPY_TABLE} SELECT * FROM transactions"
         " WHERE transaction_id = ANY(%s::uuid[]) ON CONFLICT DO NOTHING",
@@ -153,12 +153,12 @@ def _copy_stored(cursor: Any, batch: Batch) -> None:
 def _write_whole(
     engine: Engine, files: Files, claimed: Claim, settings: Settings, validator: BatchValidator, check: Check
 ) -> str:
-    """Write the whole import as one batch in one transaction. Raises _NotClean when a row is not clean any more."""
+    """Write the whole import as one batch in one transaction. Raises _NotClean if a row is no longer clean."""
     batch_id: int | None = None
     total = Counts()
     with db.write(engine) as connection:
         cursor = connection.connection.cursor()
-        # Two such writers take minutes. Each waits for PostgreSQL alone, which sees a circle and ends it.
+        # Such a transaction may take minutes. It waits only for locks in PostgreSQL, which detects deadlocks.
         cursor.execute("SET LOCAL lock_timeout = 0")
         for _, batch in _batches(files, claimed, settings, validator, check, 0):
             batch_id = open_batch(cursor, batch) if batch_id is None else batch_id
@@ -177,7 +177,7 @@ def _write_whole(
 
 
 def _set_counts(connection: Connection, claimed: Claim, total: Counts) -> None:
-    """What was really written, in place of what was rehearsed (another writer may have been first with some ids)."""
+    """Replace the counts of the dry run by those of the writing (another writer may have stored some ids first)."""
     connection.execute(
         sa.text(
             "UPDATE imports SET inserted_count = :inserted, updated_count = :updated, duplicate_count = :duplicate,"

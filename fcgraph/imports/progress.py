@@ -1,4 +1,4 @@
-"""The row of a running import: claimed, moved on with every chunk, ended. Everything here is fenced by the attempt."""
+"""The row of a running import: claimed, advanced with every chunk, finished. Every update is fenced by the attempt."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from fcgraph.intake.csv_rows import Chunk
 
 
 class Fenced(Exception):
-    """The import was cancelled, or another worker has taken it over: stop without a trace."""
+    """The import was cancelled or another worker has taken it over: stop without writing anything more."""
 
 
 class Claim(NamedTuple):
-    """An import as this attempt found it."""
+    """An import as it was when this attempt claimed it."""
 
     import_id: UUID
     attempt: int
@@ -38,7 +38,7 @@ class Claim(NamedTuple):
 
 
 def claim(engine: Engine, import_id: UUID, lease_seconds: float) -> Claim | None:
-    """Take the import for a new attempt; None when it is unknown, finished or being run by somebody alive."""
+    """Claim the import for a new attempt; None if it is unknown, finished or being run by a live worker."""
     columns = ", ".join(Claim._fields)
     statement = sa.text(
         "UPDATE imports SET state = 'RUNNING', attempt = attempt + 1, heartbeat_at = clock_timestamp(),"
@@ -54,7 +54,7 @@ def claim(engine: Engine, import_id: UUID, lease_seconds: float) -> Claim | None
 def add_chunk(
     cursor: Any, claimed: Claim, number: int, chunk: Chunk, counts: Counts, result: BatchResult, batch: Batch
 ) -> None:
-    """Move the import on by one chunk, in the chunk's own transaction. Raises Fenced."""
+    """Advance the import by one chunk, in the transaction of the chunk. Raises Fenced."""
     added = ", ".join(f"{column} = {column} + %s" for column in COUNT_COLUMNS)
     cursor.execute(
         f"UPDATE imports SET {added}, skipped_lines = skipped_lines + %s, done_chunks = %s, done_bytes = %s,"
@@ -76,7 +76,7 @@ def _fence(claimed: Claim) -> tuple[str, int]:
 
 
 def sums(batch: Batch, result: BatchResult) -> dict[str, tuple[Decimal, Decimal]]:
-    """Per currency: the sum accepted (stored now or before) and the sum rejected or in conflict, as far as readable."""
+    """Per currency: the accepted sum (stored now or before) and the rejected or conflicting sum, as far as readable."""
     zero = Decimal(0)
     codes = {*batch.accepted_sums, *result.rejected_sums}
     return {
@@ -102,13 +102,13 @@ def add_totals(cursor: Any, import_id: UUID, found: Mapping[str, tuple[Decimal, 
 
 
 def mismatches(connection: Connection, import_id: UUID) -> list[str]:
-    """Where the control totals the sender gave differ from what was found, said for a person."""
+    """The differences between the sender's control totals and the import, as text for people."""
     row = connection.execute(
         sa.text("SELECT read_count, expected_row_count, expected_totals FROM imports WHERE import_id = :id"),
         {"id": import_id},
     ).one()
     totals = sa.text("SELECT currency, accepted FROM import_totals WHERE import_id = :id")
-    accepted: dict[str, Decimal] = {code: sum_ for code, sum_ in connection.execute(totals, {"id": import_id})}  # noqa: C416 a Row is no pair of types
+    accepted: dict[str, Decimal] = {code: sum_ for code, sum_ in connection.execute(totals, {"id": import_id})}  # noqa: C416 a Row is not a pair of types
     expected = {code: Decimal(amount) for code, amount in (row.expected_totals or {}).items()}
     return differences(row.expected_row_count, expected, row.read_count, accepted)
 
@@ -116,7 +116,7 @@ def mismatches(connection: Connection, import_id: UUID) -> list[str]:
 def differences(
     row_count: int | None, totals: Mapping[str, Decimal], read: int, accepted: Mapping[str, Decimal]
 ) -> list[str]:
-    """Where the number of rows and the sums expected differ from those found, said for a person."""
+    """The differences between expected and actual number of rows and sums, as text for people."""
     found = []
     if row_count is not None and row_count != read:
         found.append(f"{row_count} rows expected, {read} read")
@@ -127,7 +127,7 @@ def differences(
 
 
 def finish(connection: Connection, claimed: Claim) -> str:
-    """End an import whose rows are all settled; returns its final state. Raises Fenced."""
+    """Finish an import whose rows have all been applied; returns its final state. Raises Fenced."""
     wrong = mismatches(connection, claimed.import_id)
     state: str | None = connection.scalar(
         sa.text(
@@ -143,12 +143,12 @@ def finish(connection: Connection, claimed: Claim) -> str:
 
 
 def mismatch_text(wrong: list[str]) -> str | None:
-    """The control totals' verdict as it is kept with the import."""
+    """The result of the control totals as it is stored with the import."""
     return f"CONTROL_TOTAL_MISMATCH: {'; '.join(wrong)}" if wrong else None
 
 
 def give_up(engine: Engine, claimed: Claim, failure: str) -> str:
-    """End an import as FAILED, saying why; nothing happens when it is not this attempt's any more."""
+    """Finish an import as FAILED with the reason; does nothing if this attempt no longer owns it."""
     with db.write(engine) as connection:
         connection.execute(
             sa.text(

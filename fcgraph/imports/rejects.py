@@ -1,4 +1,4 @@
-"""What an import did not take, as a CSV that a person corrects and uploads as it is."""
+"""The rejected rows of an import as a CSV that a person can correct and upload again."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ FETCHED_ROWS = 2000
 def rejects_csv(engine: Engine, import_id: UUID) -> Iterator[bytes] | None:
     """The rejected rows in line order: the input's header, then `_line,_outcome,_problems,_record`.
 
-    A conflict is left out: sent again it would conflict again, and a person decides it. `_record` names the intake
-    record, which the corrected row ends. LF line ends, UTF-8, cells guarded against spreadsheet formulas. None when
-    there is no such import.
+    Conflicts are left out: sent again they would conflict again, and a person resolves them. `_record` is the intake
+    record, which the corrected row will supersede. LF line ends, UTF-8, cells guarded against spreadsheet formulas.
+    None if the import does not exist.
     """
     with db.read(engine) as connection:
         raw = connection.scalar(sa.text("SELECT header FROM imports WHERE import_id = :id"), {"id": import_id})
@@ -52,7 +52,7 @@ def _lines(engine: Engine, import_id: UUID, raw_header: bytes) -> Iterator[bytes
 
 
 def _cells(text: str, header: Header, problems: list[dict[str, Any]]) -> list[str]:
-    """The row's cells without those that an earlier rejects file added, or the whole row in one cell."""
+    """The row's cells without those added by an earlier rejects file, or the whole row in one cell."""
     fields = csv_rows.parse_fields(text)
     if isinstance(fields, str) or (_is_whole(problems) and not header.guarded):
         return [without_guard(text) if header.guarded else text]
@@ -65,7 +65,7 @@ def _cells(text: str, header: Header, problems: list[dict[str, Any]]) -> list[st
 
 
 def _is_whole(problems: list[dict[str, Any]]) -> bool:
-    """Whether the row stands whole in the first cell: laid out in cells it would lose what is wrong with it."""
+    """Whether the whole row goes into the first cell: split into cells, its fault would be lost."""
     return any(problem["code"] in csv_whole.WHOLE for problem in problems)
 
 

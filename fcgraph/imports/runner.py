@@ -1,6 +1,6 @@
-"""An import is run: claimed, its chunks brought through the intake, resumed where it stopped, ended in a final state.
+"""Run an import: claim it, write its chunks through the intake, resume where it stopped, end in a final state.
 
-An attempt number fences: a process that was thought dead and goes on writing finds its chunk refused.
+The attempt number is a fencing token: if a process believed dead goes on writing, its next chunk is refused.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Progress = Callable[[float], None]
 def run(
     engine: Engine, files: Files, import_id: UUID, settings: Settings, *, on_progress: Progress | None = None
 ) -> None:
-    """Run the import to its end, or quietly do nothing when it is unknown, finished, or being run by somebody alive.
+    """Run the import to its end; do nothing if it is unknown, finished, or being run by a live worker.
 
-    Safe to call any number of times. When PostgreSQL is away, full or too busy the error comes out and the import stays
-    RUNNING, to be resumed; a bug marks it FAILED and comes out as well.
+    Idempotent. If PostgreSQL is unavailable, full or too busy, the error is raised and the import stays RUNNING, to be
+    resumed; any other error is raised too, and marks the import as FAILED.
     """
     claimed = claim(engine, import_id, settings.import_lease_seconds)
     if claimed is None:
@@ -103,7 +103,7 @@ def _run_chunks(
 
 
 def _finalize(claimed: Claim, number: int, chunk: Chunk) -> Callable[[Any, Batch, BatchResult], None]:
-    """Closes the batch of a chunk: records it corrects, counts and progress of the import commit with the payments."""
+    """Closes the batch of a chunk: superseded records, counts and progress commit together with the payments."""
 
     def close(cursor: Any, batch: Batch, result: BatchResult) -> None:
         failpoints.reach("chunk-written")
@@ -116,7 +116,7 @@ def _finalize(claimed: Claim, number: int, chunk: Chunk) -> Callable[[Any, Batch
 
 
 class _Heartbeat:
-    """Says every few seconds that this attempt is alive, on a connection of its own; notices when it is not wanted."""
+    """Records every few seconds, on a separate connection, that this attempt is alive; notices when it is fenced."""
 
     def __init__(self, engine: Engine, claimed: Claim, every_seconds: float) -> None:
         self._engine = engine
@@ -135,7 +135,7 @@ class _Heartbeat:
         self._thread.join()
 
     def check(self) -> None:
-        """Raise Fenced when the import was cancelled or taken over."""
+        """Raise Fenced if the import was cancelled or taken over."""
         if self._lost.is_set():
             raise Fenced
 
@@ -154,12 +154,12 @@ class _Heartbeat:
                     self._lost.set()
                     return
             except sa.exc.DBAPIError as e:
-                # A beat that is late or refused costs nothing: the import is fenced where it writes.
+                # A late or failed heartbeat is harmless: fencing happens where the import writes.
                 log.get(__name__).warning("heartbeat_missed", reason=type(e).__name__)
 
 
 def cancel(engine: Engine, import_id: UUID) -> None:
-    """Stop an import that is not finished; chunks committed stay. Raises Refused: NOT_FOUND, ALREADY_FINISHED."""
+    """Stop an unfinished import; committed chunks remain. Raises Refused: NOT_FOUND, ALREADY_FINISHED."""
     with db.write(engine) as connection:
         state = connection.scalar(
             sa.text("SELECT state FROM imports WHERE import_id = :id FOR UPDATE"), {"id": import_id}
@@ -167,7 +167,7 @@ def cancel(engine: Engine, import_id: UUID) -> None:
         if state is None:
             raise Refused("There is no such import.", code="NOT_FOUND", path=("importId",))
         if state not in ("QUEUED", "RUNNING"):
-            raise Refused(f"The import is {state} already.", code="ALREADY_FINISHED", path=("importId",))
+            raise Refused(f"The import is already {state}.", code="ALREADY_FINISHED", path=("importId",))
         connection.execute(
             sa.text("UPDATE imports SET state = 'CANCELLED', finished_at = now() WHERE import_id = :id"),
             {"id": import_id},
@@ -175,7 +175,7 @@ def cancel(engine: Engine, import_id: UUID) -> None:
 
 
 def due(engine: Engine, lease_seconds: float) -> list[UUID]:
-    """Imports that wait or whose runner has not been heard of for `lease_seconds`, oldest first."""
+    """Imports that are queued or whose worker has sent no heartbeat for `lease_seconds`, oldest first."""
     with db.read(engine) as connection:
         found = connection.scalars(
             sa.text(

@@ -1,9 +1,9 @@
 """The one write path for payments: batch in, outcome counts out, safe to repeat.
 
-`validation` holds rows against the rules, `apply` compares them with what is stored and writes them, `writers` writes
-several batches at once, `kafka_offsets` counts what was read of partitions, `kafka_positions` says where they are read
-from, `writer` is the entry. Intake records end by `replay`, by `resolution` of a conflict, by `dismissal`, and by
-`supersession` when a corrected row comes back.
+`writer` is the entry point. `validation` checks rows against the rules, `apply` compares them with the stored payments
+and writes them, `writers` writes several batches concurrently, `kafka_offsets` counts what was read from partitions,
+`kafka_positions` decides where to read them from. Intake records are resolved by `replay`, by `resolution` of a
+conflict, by `dismissal`, and by `supersession` when a corrected row arrives.
 """
 
 from fcgraph.intake import kafka_positions

@@ -1,11 +1,11 @@
-"""A judged batch meets the stored payments, inside one transaction: who is new, advanced, known, late, in conflict.
+"""Apply a validated batch to the stored payments in one transaction: insert, update, or record another outcome.
 
-Order of locks, the same for every writer: new ids (sorted), stored payments to change (sorted), the intake records that
-a corrected file ends, then the account of the source (an import's row or partitions, sorted), the watermark last. A
-replay or a decision locks its intake records first; PostgreSQL ends a circle with an import, and both try again.
-Which order decides between rows of one id: within a batch and within an import the order of arrival, because batches of
-one writer settle in order; between writers the order in which their transactions got hold of the id. In both cases
-`records.decide` says what follows.
+All writers lock in the same order: new ids (sorted), stored payments to change (sorted), the intake records that a
+corrected file supersedes, the progress of the source (the import's row, or partitions, sorted), and the watermark last.
+A replay or a resolution locks its intake records first; PostgreSQL breaks a deadlock with an import, and the loser
+retries. Rows with the same id are applied in order of arrival within a batch and within an import, because the batches
+of one writer are applied in order; between writers, in the order in which their transactions locked the id. In both
+cases `records.decide` determines the outcome.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from fcgraph.intake.watermark import take_watermark
 from fcgraph.rules import records
 from fcgraph.rules.records import COLUMNS, Outcome, PaymentRecord, Problem
 
-# Outcomes of accepted rows as small numbers, so that millions of them are cheap to keep and count.
+# Outcomes of accepted rows as small numbers, so that millions of them are cheap to store and count.
 CODES = (Outcome.INSERTED, Outcome.UPDATED, Outcome.DUPLICATE, Outcome.STALE, Outcome.CONFLICT)
 _CODE = {outcome: code for code, outcome in enumerate(CODES)}
 _INSERTED = _CODE[Outcome.INSERTED]
 
-COPY_BLOCK = 1 << 20  # bytes handed to COPY at a time
+COPY_BLOCK = 1 << 20  # bytes passed to COPY at a time
 NULL = "\\N"  # in COPY's text format
 
-# LATERAL with LIMIT has every id looked up in the index: for many ids the planner would rather read the whole table.
+# LATERAL with LIMIT makes PostgreSQL look up each id in the index; with many ids it would scan the whole table.
 _KNOWN = (
     "SELECT i.id::text FROM (SELECT unnest(%s::uuid[]) AS id ORDER BY 1) AS i"
     " CROSS JOIN LATERAL (SELECT FROM {table} AS t WHERE t.transaction_id = i.id LIMIT 1) AS known"
@@ -46,11 +46,11 @@ _STORED = (
 
 
 class WriteContention(Exception):
-    """Another writer got in between; rolled back and tried again, nothing is lost."""
+    """Another writer interfered; the transaction is rolled back and retried, and nothing is lost."""
 
 
 class Conflict(NamedTuple):
-    """An accepted row (index `n`) that contradicts the stored payment, and in which fields (name, stored, incoming)."""
+    """An accepted row (index `n`) that contradicts the stored payment; `differences` are (field, stored, incoming)."""
 
     n: int
     problems: tuple[Problem, ...]
@@ -63,7 +63,7 @@ class Conflict(NamedTuple):
 
 @dataclass(slots=True)
 class BatchResult:
-    """What became of a batch. `outcomes[n]` is the code of the n-th accepted row."""
+    """The result of a batch. `outcomes[n]` is the outcome code of the n-th accepted row."""
 
     batch_id: int
     outcomes: bytearray
@@ -72,7 +72,7 @@ class BatchResult:
     rejected_sums: dict[str, Decimal] = field(default_factory=dict)
 
     def outcome(self, n: int) -> Outcome:
-        """What became of the n-th accepted row."""
+        """The outcome of the n-th accepted row."""
         return CODES[self.outcomes[n]]
 
     def counts(self, batch: Batch) -> Counts:
@@ -99,8 +99,8 @@ def apply_batch(
 
     `in_flight`: ids that an earlier batch of the same writer is still writing; their rows are applied after `wait`,
     which returns once that batch has committed. `one_by_one`: insert row by row, waiting for other writers of the same
-    id. `table`: a dry run applies to its own copy. `batch_id`: go on with an open batch. `resolution`: intake records
-    are stored as resolved (dry run). `keep`: whether rejected and conflicting rows are stored here.
+    id. `table`: a dry run writes to its own copy. `batch_id`: continue an open batch. `resolution`: store the intake
+    records as resolved (dry run). `keep`: whether rejected and conflicting rows are stored here.
     """
     if batch_id is None:
         batch_id = open_batch(cursor, batch)
@@ -126,7 +126,7 @@ def apply_batch(
 
 
 def open_batch(cursor: Any, batch: Batch) -> int:
-    """Insert the batch's row, its counts still zero."""
+    """Insert the batch's row with zero counts."""
     source = batch.source
     cursor.execute(
         "INSERT INTO intake_batches (kind, import_id, chunk, topic_ref, correlation_id)"
@@ -137,7 +137,7 @@ def open_batch(cursor: Any, batch: Batch) -> int:
 
 
 def close_batch(cursor: Any, batch_id: int, counts: Counts) -> int:
-    """Write the counts and take the watermark, whose lock is held until COMMIT; nothing may come after this."""
+    """Write the counts and take the watermark, which stays locked until COMMIT; this must be the last write."""
     watermark = take_watermark(cursor)
     assignments = ", ".join(f"{column} = %s" for column in COUNT_COLUMNS)
     cursor.execute(
@@ -148,7 +148,7 @@ def close_batch(cursor: Any, batch_id: int, counts: Counts) -> int:
 
 
 def _split(batch: Batch, in_flight: set[str] | frozenset[str]) -> tuple[dict[str, int], list[int]]:
-    """Rows that can be written at once (id -> index of its first row), and the indexes of those that must wait."""
+    """Rows that can be written immediately (id -> index of its first row), and the indexes of those that must wait."""
     bulk = dict(zip(reversed(batch.transaction_ids), range(len(batch.texts) - 1, -1, -1), strict=True))
     later: list[int] = []
     if len(bulk) != len(batch.transaction_ids):
@@ -168,7 +168,7 @@ def _ids(cursor: Any, statement: str, ids: Iterable[str]) -> list[str]:
 
 
 def _copy(cursor: Any, texts: Iterable[str], batch_id: int, table: str) -> None:
-    """COPY rows straight into the table, sorted by id: the same order of locks everywhere, and kinder to the index."""
+    """COPY rows directly into the table, sorted by id: one lock order for all writers, and better index locality."""
     rows = sorted(texts)
     if rows:
         lines = io.BytesIO(f",{batch_id}\n".join([*rows, ""]).encode())
@@ -176,7 +176,7 @@ def _copy(cursor: Any, texts: Iterable[str], batch_id: int, table: str) -> None:
 
 
 def _insert_one_by_one(cursor: Any, batch: Batch, bulk: dict[str, int], batch_id: int, table: str) -> list[int]:
-    """Insert in the order of ids, waiting for whoever writes the same id; the indexes of rows that came second."""
+    """Insert in the order of ids, waiting for other writers of an id; returns the indexes of rows already stored."""
     cursor.execute(f"CREATE TEMP TABLE incoming (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DROP")
     _copy(cursor, map(batch.texts.__getitem__, bulk.values()), batch_id, "incoming")
     cursor.execute(
@@ -189,11 +189,11 @@ def _insert_one_by_one(cursor: Any, batch: Batch, bulk: dict[str, int], batch_id
 
 
 def _apply_known(cursor: Any, batch: Batch, later: list[int], result: BatchResult, table: str) -> None:
-    """Settle rows whose id is stored already, in the order of arrival."""
+    """Apply rows whose id is already stored, in order of arrival."""
     stored = _stored(cursor, table, {batch.transaction_ids[n] for n in later})
     decided, changed = _decide(batch, later, stored)
     if changed:
-        # Only payments that change are locked; what they are by now may differ from what was read a moment ago.
+        # Only payments that change are locked; they may have changed since they were read above.
         stored.update(_stored(cursor, table, changed.keys(), lock=True))
         decided, changed = _decide(batch, later, stored)
         _advance(cursor, batch, changed, stored, result.batch_id, table)
@@ -209,7 +209,7 @@ def _apply_known(cursor: Any, batch: Batch, later: list[int], result: BatchResul
 def _decide(
     batch: Batch, later: list[int], stored: dict[str, PaymentRecord]
 ) -> tuple[list[tuple[int, Outcome, PaymentRecord]], dict[str, int]]:
-    """Outcome of every row with the payment it met, and the rows that change a payment (id -> index)."""
+    """The outcome of every row with the payment it was compared to, and the rows that change one (id -> index)."""
     now = dict(stored)
     decided: list[tuple[int, Outcome, PaymentRecord]] = []
     changed: dict[str, int] = {}
@@ -226,7 +226,7 @@ def _decide(
 
 
 def _stored(cursor: Any, table: str, ids: Iterable[str], *, lock: bool = False) -> dict[str, PaymentRecord]:
-    """The stored payments of these ids as records. Raises Unsettled when one is not there (any more or yet)."""
+    """The stored payments with these ids as records. Raises WriteContention if one is missing."""
     wanted = set(ids)
     statement = _STORED.format(table=table) + (" ORDER BY transaction_id FOR UPDATE" if lock else "")
     cursor.execute(statement, ("{" + ",".join(wanted) + "}",))
@@ -237,14 +237,14 @@ def _stored(cursor: Any, table: str, ids: Iterable[str], *, lock: bool = False) 
 
 
 def _canonical_instant(text: str) -> str:
-    """PostgreSQL's `…SS.US` as `records.instant_text` writes it."""
+    """PostgreSQL's `…SS.US` in the form of `records.instant_text`."""
     return text.rstrip("0").rstrip(".") + "Z"
 
 
 def _advance(
     cursor: Any, batch: Batch, changed: dict[str, int], stored: dict[str, PaymentRecord], batch_id: int, table: str
 ) -> None:
-    """Advance the status of locked payments and keep what they were as a revision."""
+    """Advance the status of locked payments and store their previous state as a revision."""
     changes = [
         Change(batch.record(n), stored[transaction_id], *batch.place(n), batch.suspicions(n))
         for transaction_id, n in sorted(changed.items())
@@ -253,7 +253,7 @@ def _advance(
 
 
 class Change(NamedTuple):
-    """A stored payment becomes what a new record of the same id says; partition and position tell where that stands."""
+    """A new record that replaces the stored payment with the same id; partition and position are its origin."""
 
     new: PaymentRecord
     stored: PaymentRecord
@@ -271,9 +271,9 @@ def write_changes(
     decided_by: str | None = None,
     table: str = "transactions",
 ) -> None:
-    """Make stored (locked) payments what the new records say, each with a revision that keeps what it was.
+    """Update stored (locked) payments to the new records, each with a revision that has its previous state.
 
-    The revisions come first: the database refuses a payment that changes without one.
+    The revisions are written first: the database refuses to change a payment without one.
     """
     if not changes:
         return
@@ -318,7 +318,7 @@ def locked(cursor: Any, transaction_id: str) -> PaymentRecord:
 
 
 def _keep_rejected(cursor: Any, batch: Batch, resolution: str | None) -> None:
-    """Keep rejected rows with where they came from and every problem."""
+    """Store rejected rows with their origin and all their problems."""
     rows = [
         (Outcome.REJECTED, r.partition, r.position, r.rejection.transaction_id, r.raw, r.rejection.problems, "[]")
         for r in batch.rejected
@@ -327,7 +327,7 @@ def _keep_rejected(cursor: Any, batch: Batch, resolution: str | None) -> None:
 
 
 def _keep_conflicts(cursor: Any, batch: Batch, result: BatchResult, resolution: str | None) -> None:
-    """Keep conflicting rows with where they came from and the fields that differ."""
+    """Store conflicting rows with their origin and the fields that differ."""
     rows = [
         (
             Outcome.CONFLICT, *batch.place(c.n), batch.transaction_ids[c.n], batch.raw(c.n), c.problems,
@@ -342,13 +342,13 @@ StoredRecord = tuple[Outcome, int | None, int, str | None, bytes, Sequence[Probl
 
 
 def _keep(cursor: Any, batch: Batch, rows: Sequence[StoredRecord], resolution: str | None) -> None:
-    """Insert kept records, once per place of origin (a message may be delivered again)."""
+    """Insert intake records, once per origin (a message may be delivered again)."""
     if not rows:
         return
     source = batch.source
     shared = (source.kind, source.import_id, source.topic_ref, resolution and "now", resolution)
     end = "\t".join(NULL if value is None else str(value) for value in shared)
-    # COPY's text format. JSON has no tabs and line ends of its own; its backslashes and that of a bytea are doubled.
+    # COPY's text format. JSON contains no raw tabs or line ends; its backslashes and that of a bytea are doubled.
     lines = [
         f"{outcome}\t{NULL if partition is None else partition}\t{position}\t{transaction_id or NULL}\t"
         + f"\\x{raw.hex()}\t{problems_json(problems)}\t{differences}\t".replace("\\", "\\\\")
@@ -360,7 +360,7 @@ def _keep(cursor: Any, batch: Batch, rows: Sequence[StoredRecord], resolution: s
         "outcome, partition, position, transaction_id, raw, problems, differences, kind, import_id, topic_ref,"
         " resolved_at, resolution"
     )
-    # A chunk of a CSV is written exactly once. A message may come again, and must be kept once.
+    # A chunk of a CSV is written exactly once. A message may be redelivered, and must be stored once.
     target = "intake_records" if source.kind == "CSV" else "arrived"
     if target == "arrived":
         cursor.execute("CREATE TEMP TABLE arrived (LIKE intake_records INCLUDING DEFAULTS) ON COMMIT DROP")

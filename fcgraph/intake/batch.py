@@ -1,4 +1,4 @@
-"""What goes through the write door: a batch of judged rows of one source, column by column, in the order of arrival."""
+"""A batch: validated rows of one source, column by column, in order of arrival."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["CSV", "KAFKA", "SEED"]
 
 
 class Source(NamedTuple):
-    """Where a batch comes from. CSV: an import and, in its own run, a chunk. KAFKA: a topic. SEED: neither."""
+    """Where a batch comes from. CSV: an import and, if its run wrote it, a chunk. KAFKA: a topic. SEED: neither."""
 
     kind: Kind
     import_id: UUID | None = None
@@ -23,7 +23,7 @@ class Source(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A row that did not pass, with its place (partition for Kafka; line, offset or index) and its raw bytes."""
+    """A row that failed, with its origin (partition for Kafka; line, offset or index) and its raw bytes."""
 
     partition: int | None
     position: int
@@ -33,13 +33,12 @@ class Rejected(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Rows of one source with their verdicts. Index n of every column is the n-th accepted row.
+    """Validated rows of one source. Index n of every column is the n-th accepted row.
 
-    `texts` are the rows as COPY takes them (see `row_text`), `place(n)` is a row's partition (None outside Kafka) and
-    position, `raw(n)` its bytes as they came. `skipped_lines` are lines of a CSV that are no rows; `other_header` says
-    that a line ends what the file's header says of the columns.
-    position, `raw(n)` its bytes as they came. `record_at` is the place of the cell in which a row of a rejects file
-    names the intake record that it corrects.
+    `texts` are the rows in COPY format (see `row_text`), `place(n)` is a row's partition (None outside Kafka) and
+    position, `raw(n)` its bytes as they arrived. `skipped_lines` counts the lines of a CSV that are not rows;
+    `other_header` says that a line changes the columns set by the file's header. `record_at` is the index of the cell
+    in which a row of a rejects file names the intake record that it corrects.
     """
 
     source: Source
@@ -66,13 +65,13 @@ class Batch:
 
     @property
     def read(self) -> int:
-        """How many rows the batch is made of."""
+        """The number of rows in the batch."""
         return len(self.texts) + len(self.rejected)
 
 
 @dataclass(slots=True)
 class Counts:
-    """What was read and what became of it. `suspicious` counts payments inserted with a suspicion."""
+    """The number of rows read, and of each outcome. `suspicious` counts payments inserted with a suspicion."""
 
     read: int = 0
     inserted: int = 0
@@ -100,7 +99,7 @@ COUNT_COLUMNS = tuple(
 )
 
 
-# Columns of `transactions` in the order of a row's text; the batch's number comes last and is added when it is known.
+# Columns of `transactions` in the order of a row's text; the batch id is last and added when it is known.
 TEXT_COLUMNS = (*COLUMNS, "source_partition", "source_position", "is_suspicious", "suspicions", "batch_id")
 
 
@@ -113,5 +112,5 @@ def suspicions_text(suspicions: Sequence[str]) -> str:
 
 
 def row_text(record: PaymentRecord, partition: int | None, position: int, suspicions: Sequence[str]) -> str:
-    """A record as one line of COPY's CSV format, without `batch_id`. No canonical field needs quotes."""
+    """A record as one line of COPY's CSV format, without `batch_id`. Canonical fields never need quotes."""
     return f"{','.join(record)},{'' if partition is None else partition},{position},{suspicions_text(suspicions)}"

@@ -1,4 +1,4 @@
-"""One line of CSV becomes cells, and which cells hold nothing. No header and no rule is known here."""
+"""Parse one line of CSV into cells, and detect which cells are empty. Independent of header and rules."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterable
 
 from fcgraph.rules.records import BLANKS as BLANKS
 
-# Ctrl-Z is how DOS programs mark the end of a file.
+# DOS programs mark the end of a file with Ctrl-Z.
 NOTHING = BLANKS + "\x1a"
 _BLANK_BESIDE_QUOTE = re.compile(r'(?:^|,)[ \t]+"|"[ \t]+(?:,|$)')
 _CELL = re.compile(r'[ \t]*+"((?:[^"]++|"")*+)"[ \t]*+|([^",\r\n]*+)')
 
 
 def parse_fields(text: str) -> tuple[str, ...] | str:
-    """The fields of one row, or why it is no row of CSV.
+    """The fields of one row, or the reason why it is not valid CSV.
 
-    As RFC 4180 (a quote stands around a whole field or is doubled); blanks between a comma and a quote are allowed.
+    RFC 4180 (quotes enclose a whole field or are doubled), except that blanks between a comma and a quote are allowed.
     """
     if '"' not in text and "\r" not in text and "\n" not in text:
         return tuple(text.split(","))
@@ -28,14 +28,14 @@ def parse_fields(text: str) -> tuple[str, ...] | str:
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as e:
-        return f"the row is no CSV: {e}"
+        return f"the row is not valid CSV: {e}"
     if len(rows) != 1:
-        return "the row is no CSV: a quote stands inside a field without quotes"
+        return "the row is not valid CSV: a quote inside an unquoted field"
     return tuple(rows[0])
 
 
 def _with_blanks_beside_quotes(text: str) -> tuple[str, ...] | None:
-    """The fields without the blanks around quotes; None when quotes stand anywhere else than around whole fields."""
+    """The fields without the blanks around quotes; None if quotes are anywhere else than around whole fields."""
     cells: list[str] = []
     at = 0
     while (cell := _CELL.match(text, at)) is not None:
@@ -55,5 +55,5 @@ def hold_nothing(cells: Iterable[str]) -> bool:
 
 
 def column_number(raw: bytes, at: int) -> int:
-    """In which column of the line byte `at` stands, counted from 1; commas in quotes separate nothing."""
+    """The column of the line that contains byte `at`, counted from 1; commas within quotes are not separators."""
     return 1 + sum(part.count(b",") for part in raw[:at].split(b'"')[::2])

@@ -1,6 +1,6 @@
-"""What a row of a file means below the file's header: its values in their columns, or that the line is no row.
+"""Rows as the file's header defines them: values in their columns, or a line that is not a row.
 
-No rows are: blank lines, rows of empty values, and a header that is repeated where files were joined.
+These lines are not rows: blank lines, lines with only empty values, and a header repeated where files were joined.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _EMPTY = NOTHING + ","
 
 
 def is_empty(text: str) -> bool:
-    """Whether a plain line holds nothing but commas and blanks."""
+    """Whether a plain line consists only of commas and blanks."""
     return not text.strip(_EMPTY)
 
 
 def as_row(row: Row, header: Header) -> Row | None:
-    """The row with its values at the header's places; None for a line that is no row."""
+    """The row with its values in the header's order; None for a line that is not a row."""
     if row.fields is None:
         return _explained(row, header) if row.code == "INVALID_ENCODING" else row
     if hold_nothing(f for n, f in enumerate(row.fields) if n not in header.own):
@@ -50,7 +50,7 @@ def _without_surplus(row: Row, fields: tuple[str, ...], header: Header) -> Row:
 
 
 def _explained(row: Row, header: Header) -> Row:
-    """The row that is not UTF-8, with a message that names the byte, its column and the likely encoding."""
+    """A row that is not UTF-8, with a message that names the byte, its column and the likely encoding."""
     at = _first_bad_byte(row.raw)
     number = column_number(row.raw, at)
     name = header.names[number - 1].strip() if number <= len(header.names) else ""
@@ -67,12 +67,12 @@ def _first_bad_byte(raw: bytes) -> int:
 
 
 def _header_again(row: Row, names: Sequence[str | None], header: Header) -> Row | None:
-    """What a line is that names columns: the header once more, another header, or a row with a header behind it."""
+    """Classify a line that names columns: the header repeated, another header, or a row followed by a header."""
     assert row.fields is not None
     sender = header.columns.index("sender_id")
     width = max(n for n, column in enumerate(header.columns) if column is not None) + 1
     if sender < len(row.fields) and is_uuid(row.fields[sender].strip(BLANKS)):
-        problem = "the header of another file follows in this line: the file before it did not end with a line end"
+        problem = "the header of another file follows in this line: the previous file did not end with a line end"
         same = list(names[width:]) == list(header.columns[1 : 1 + len(names) - width])
         return row._replace(fields=None, code="INVALID_CSV", problem=problem, ends_header=not same)
     if all(column in names for column in COLUMNS) and [names.index(c) for c in COLUMNS] == [
@@ -80,18 +80,18 @@ def _header_again(row: Row, names: Sequence[str | None], header: Header) -> Row 
     ]:
         return None
     read = csv_guesses.shown(",".join(row.fields))
-    problem = f"the line is a header with other columns, or in another order, than the one the file begins with: {read}"
+    problem = f"the line is a header with other columns or another order than the header of the file: {read}"
     return row._replace(fields=None, code="INVALID_CSV", problem=problem, ends_header=True)
 
 
 def _whole_row(fields: Sequence[str], header: Header) -> str | None:
-    """The text of a row that stands whole in the first cell of a rejects file; None for one laid out in cells."""
+    """The text of a row that is stored whole in the first cell of a rejects file; None for a row split into cells."""
     first, *others = (field for n, field in enumerate(fields) if n not in header.own)
     return first if "," in first and hold_nothing(others) else None
 
 
 def _taken_apart_again(row: Row, fields: Sequence[str], text: str, header: Header) -> Row:
-    """The row whose values stand in `text`, as CSV. The columns that the rejects file added stay as they are."""
+    """The row parsed from `text`. The columns added by the rejects file stay as they are."""
     values = parse_fields(text)
     at = [name.strip().lower() for name in header.names].index(PROBLEMS_COLUMN)
     same = csv_whole.unchanged(fields[at], text) if at < len(fields) else None
@@ -108,7 +108,7 @@ def _taken_apart_again(row: Row, fields: Sequence[str], text: str, header: Heade
 
 
 def with_tidied_rows(fast: FastRows, parsed: Parsed, chunk: Chunk, header: Header) -> Parsed:
-    """Give rows that have only blanks or empty values too many a second chance on the quick way."""
+    """Retry rows on the fast path without their extra blanks and trailing empty values."""
     last = max(n for n, column in enumerate(header.columns) if column is not None)
     lines: dict[int, str] = {}
     for number, text in parsed.rest:
@@ -128,7 +128,7 @@ def with_tidied_rows(fast: FastRows, parsed: Parsed, chunk: Chunk, header: Heade
 
 
 def _tidied(text: str, width: int, last: int) -> str | None:
-    """The plain line without blanks around values and with as many values as the header; None for an empty one."""
+    """The plain line without blanks around values and with as many values as the header; None for an empty line."""
     values = [value.strip(BLANKS) for value in text.split(",")]
     if len(values) > width:
         if any(values[width:]):
@@ -140,7 +140,7 @@ def _tidied(text: str, width: int, last: int) -> str | None:
 
 
 def _merged(one: Parsed, other: Parsed) -> Parsed:
-    """The accepted rows of both, in the order of their lines."""
+    """The accepted rows of both, in line order."""
     numbers = [*one.numbers, *other.numbers]
     order = sorted(range(len(numbers)), key=numbers.__getitem__)
 

@@ -1,4 +1,4 @@
-"""What a file seems to be when it is not the CSV that is needed: the sentences that say so, and what to do."""
+"""Guesses about files that are not the expected CSV: messages that say what the file seems to be and what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fcgraph.rules.records import COLUMNS, is_uuid
 
 SHOWN_MAX_CHARS = 200
 LINES_SEARCHED_MAX = 30  # for the header, below a title
-COLUMNS_TELL_MIN = 3  # names that make a line a header of another separator
+COLUMNS_TELL_MIN = 3  # number of names that identify a header with another separator
 _SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "a pipe", ":": "a colon", " ": "a blank"}
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9][0-9.]*,[0-9]{1,4}")
 _MANY_HIGH_BYTES = re.compile(rb"[\x80-\xff]{4,}")
@@ -22,24 +22,24 @@ ColumnOf = Callable[[str], str | None]
 
 
 def shown(text: str) -> str:
-    """Text of the file as a message shows it: on one line, and not too long."""
+    """Text of the file as shown in a message: on one line and shortened."""
     cut = text if len(text) <= SHOWN_MAX_CHARS else text[:SHOWN_MAX_CHARS] + "…"
     return "'" + "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut) + "'"
 
 
 def not_utf8(raw: bytes, at: int, name: str | None) -> str:
-    """Which byte of a line is not UTF-8, in which column, and which encoding the line seems to have."""
+    """Which byte of a line is not UTF-8, its column, and the likely encoding of the line."""
     place = f"column {column_number(raw, at)}" if name is None else f"column {name}"
     return f"byte 0x{raw[at]:02X} at position {at + 1} of the line ({place}) is not UTF-8; {likely_encoding(raw, at)}"
 
 
 def likely_encoding(raw: bytes, at: int) -> str:
-    """The encoding that a line has perhaps, judged by the byte at `at` that is not UTF-8, as the end of a sentence."""
+    """The likely encoding of a line, guessed from the byte at `at` that is not UTF-8, as the end of a sentence."""
     byte = raw[at : at + 1]
     if _is_cut_off(raw, at):
         return "a character is cut off there"
     if _MANY_HIGH_BYTES.search(raw, at):
-        return "the encoding is perhaps another one for a non-Latin script, such as Windows-1251, GBK or Shift-JIS"
+        return "the encoding may be one for a non-Latin script, such as Windows-1251, GBK or Shift-JIS"
     try:
         character = byte.decode("cp1252")
     except UnicodeDecodeError:
@@ -47,14 +47,14 @@ def likely_encoding(raw: bytes, at: int) -> str:
     dos = byte.decode("cp850")
     is_in_word = raw[at - 1 : at].isalpha() and raw[at + 1 : at + 2].isalpha()
     if dos.isalpha() and (not character or (is_in_word and not character.isalpha())):
-        return f"the encoding is perhaps DOS code page 850, in which it is {dos!r}"
+        return f"the encoding may be DOS code page 850, where it is {dos!r}"
     if character and (character.isalpha() or character in _SIGNS):
-        return f"the encoding is perhaps Windows-1252 (or Latin-1), in which it is {character!r}"
-    return "the encoding is another one"
+        return f"the encoding may be Windows-1252 (or Latin-1), where it is {character!r}"
+    return "the encoding is unknown"
 
 
 def _is_cut_off(raw: bytes, at: int) -> bool:
-    """Whether the line ends within a character of UTF-8."""
+    """Whether the line ends within a UTF-8 character."""
     try:
         raw[at:].decode("utf-8")
     except UnicodeDecodeError as e:
@@ -63,15 +63,15 @@ def _is_cut_off(raw: bytes, at: int) -> bool:
 
 
 def header_not_utf8(raw: bytes, error: UnicodeDecodeError) -> str:
-    """Why a header that is not UTF-8 is refused."""
+    """The message for a header that is not UTF-8."""
     names = raw.decode("utf-8", "backslashreplace").split(",")
     number = column_number(raw, error.start)
     where = not_utf8(raw, error.start, f"{number}, {shown(names[number - 1])}" if number <= len(names) else None)
-    return f"The first line is no CSV header in UTF-8: {where}. {_SAVE_AS}"
+    return f"The first line is not a CSV header in UTF-8: {where}. {_SAVE_AS}"
 
 
 def why_no_header(raw: bytes, names: Sequence[str], below: Sequence[bytes], number: int, column_of: ColumnOf) -> str:
-    """Why line `number` is refused as the header: what was read, what it seems to be, and what to do."""
+    """The message for a header that is refused in line `number`: what was read, what it seems to be, and what to do."""
     text = raw.decode("utf-8", "replace").strip(BLANKS)
     lines = [text, *(line.decode("utf-8", "replace").strip(BLANKS) for line in below[:LINES_SEARCHED_MAX])]
     read = f"Line {number} was read as the header: {shown(text)}."
@@ -99,7 +99,7 @@ def _lacking(names: Sequence[str], column_of: ColumnOf) -> str:
     others = {name.strip(BLANKS).lower(): name.strip(BLANKS) for name in names if column_of(name) is None}
     near = [(others[match[0]], column) for column in missing if (match := get_close_matches(column, others, n=1))]
     hint = "".join(f" Is {shown(name)} meant to be {column}?" for name, column in near)
-    return f"It lacks the columns: {', '.join(missing)}.{hint} The seven names are needed: {', '.join(COLUMNS)}."
+    return f"It lacks the columns: {', '.join(missing)}.{hint} All seven are required: {', '.join(COLUMNS)}."
 
 
 def _has_all(cells: tuple[str, ...] | str, column_of: ColumnOf) -> bool:
@@ -107,7 +107,7 @@ def _has_all(cells: tuple[str, ...] | str, column_of: ColumnOf) -> bool:
 
 
 def _separator(line: str, column_of: ColumnOf) -> str | None:
-    """The separator other than a comma that makes the line a header; None when there is none."""
+    """The separator other than a comma with which the line is a header; None if there is none."""
     candidates = {c for c in line if not c.isalnum() and c not in "_-,\"'"}
     by_count = {c: len(_columns(line.split(c), column_of)) for c in candidates}
     best = max(by_count, key=lambda c: (by_count[c], c), default=None)

@@ -1,4 +1,4 @@
-"""The header of a CSV file: understood in every common spelling, or refused with what was read and what to do."""
+"""The header of a CSV file: accepted in every common spelling, or refused with a message that says what to do."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fcgraph.rules.records import COLUMNS
 HEAD_BYTES = 64 * 1024
 OWN_COLUMN_PREFIX = "_"  # `_line`, `_outcome`, `_problems` of a rejects file
 RECORD_COLUMN = "_record"  # names the intake record that a row of a rejects file corrects
-PROBLEMS_COLUMN = "_problems"  # where it is, cells are guarded against spreadsheet formulas
+PROBLEMS_COLUMN = "_problems"  # if it is present, cells are guarded against spreadsheet formulas
 BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = {
     b"\x1f\x8b": "gzip-compressed",
     b"BZh": "bzip2-compressed",
     b"\xfd7zXZ": "xz-compressed",
     b"\x28\xb5\x2f\xfd": "zstd-compressed",
-    b"PK\x03\x04": "a zip archive (a spreadsheet file, perhaps); save it as CSV",
+    b"PK\x03\x04": "a zip archive, possibly a spreadsheet; save it as CSV",
     b"PK\x05\x06": "an empty zip archive",
     b"\xd0\xcf\x11\xe0": "an old spreadsheet file (.xls); save it as CSV",
     b"\xff\xfe": "UTF-16; save it as CSV UTF-8",
@@ -35,10 +35,10 @@ _COLUMN_OF_LETTERS = {column.replace("_", ""): column for column in COLUMNS}
 
 
 class Header(NamedTuple):
-    """The header as understood: a column (or None: ignored) per place, its raw bytes, and where the rows begin.
+    """The parsed header: the columns in order (None: ignored), its raw bytes, and where the rows begin.
 
-    `names` are the cells as they came, `own` the places of the columns that a rejects file adds, `record_at` that of
-    `_record` among them.
+    `names` are the cells as they arrived, `own` the indexes of the columns added by a rejects file, `record_at` the
+    index of `_record` among them.
     """
 
     columns: tuple[str | None, ...]
@@ -53,9 +53,9 @@ class Header(NamedTuple):
 
 
 def read_header(head: bytes) -> Header:
-    """Understand the first bytes of a file (at most HEAD_BYTES of them).
+    """Read the header from the first bytes of a file (at most HEAD_BYTES).
 
-    Raises Refused: NOT_CSV for what is no CSV text, MISSING_HEADER when columns lack or the file is empty.
+    Raises Refused: NOT_CSV if the file is not CSV text, MISSING_HEADER if columns are missing or the file is empty.
     """
     for magic, what in _NOT_TEXT.items():
         if head.startswith(magic):
@@ -71,11 +71,11 @@ def read_header(head: bytes) -> Header:
         separator = lines[skipped].strip()[4:].rstrip(b",")
         if separator and separator != b",":
             name = separator.decode("ascii", "backslashreplace")
-            message = f"The file says its separator is {name!r}; a comma is needed. Save it with commas."
+            message = f"The file says its separator is {name!r}; a comma is required. Save it with commas."
             raise Refused(message, code="NOT_CSV")
         skipped += 1
     if skipped == len(lines):
-        raise Refused("The file is empty: a header with the seven columns is needed.", code="MISSING_HEADER")
+        raise Refused("The file is empty: a header with the seven columns is required.", code="MISSING_HEADER")
     raw = lines[skipped]
     if len(head) >= HEAD_BYTES and lines[skipped] is lines[-1]:
         raise Refused(f"The header does not end within the first {HEAD_BYTES} bytes.", code="NOT_CSV")
@@ -90,14 +90,14 @@ def read_header(head: bytes) -> Header:
 
 
 def column_of(name: str) -> str | None:
-    """Which of the seven columns a header's cell names, in any case, with `_`, `-`, blanks or nothing between words."""
+    """The column that a header cell names, in upper or lower case, with `_`, `-`, blanks or nothing between words."""
     if name.strip().startswith(OWN_COLUMN_PREFIX):
         return None
     return _COLUMN_OF_LETTERS.get(_BETWEEN_WORDS.sub("", name).lower())
 
 
 def header_cells(raw: bytes) -> list[str]:
-    """The names of a header as they came, free of the guard that our own exports put before a formula."""
+    """The names of a header as they arrived, without the guard that fcgraph's exports put before a formula."""
     names = parse_fields(raw.decode("utf-8"))
     if isinstance(names, str):
         raise csv.Error(names)
@@ -112,7 +112,7 @@ def _names(raw: bytes) -> list[str]:
         raise Refused(csv_guesses.header_not_utf8(raw, e), code="NOT_CSV") from e
     except csv.Error as e:
         text = csv_guesses.shown(raw.decode("utf-8", "backslashreplace"))
-        raise Refused(f"The first line is no CSV header ({e}); it was read as {text}.", code="NOT_CSV") from e
+        raise Refused(f"The first line is not a CSV header ({e}); it was read as {text}.", code="NOT_CSV") from e
     if any("\0" in name for name in names):
         raise Refused("The header has a NUL byte.", code="NOT_CSV")
     return names
@@ -126,7 +126,7 @@ def _understand(names: list[str], raw: bytes, end_byte: int, next_line: int) -> 
         raise Refused(f"The header names a column twice: {said}. Rename or delete one of them.", code="MISSING_HEADER")
     cleaned = [name.strip().lower() for name in names]
     own = frozenset(n for n, name in enumerate(cleaned) if name.startswith(OWN_COLUMN_PREFIX))
-    # Empty names at the end are padding; one among the others is a column that nobody named.
+    # Empty names at the end are padding; an empty name among the others is an unnamed column.
     end = max(n for n, name in enumerate(cleaned) if name)
     return Header(
         columns=columns,

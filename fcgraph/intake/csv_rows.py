@@ -1,6 +1,6 @@
-"""A CSV file's bytes become chunks of numbered rows, whatever the file's line ends and quotes; nothing is judged here.
+"""Split the bytes of a CSV file into chunks of numbered rows, with any line ends and quotes; no validation here.
 
-What is about the file as a whole (no header, not CSV at all) is refused; what is about one row is left to the rules.
+Faults of the whole file (no header, not CSV at all) are refused; faults of single rows are left to the rules.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from fcgraph.intake.csv_header import Header as Header
 from fcgraph.intake.csv_header import header_cells as header_cells
 from fcgraph.intake.csv_header import read_header as read_header
 
-# What another program may leave before the first line of a file, and DOS programs after the last one.
+# Marks that programs write before the first line of a file (BOM), and DOS programs after the last one.
 MARKS = "\ufeff\x1a"
 END_MARK = b"\x1a"
-# A line with as many ids as a payment has is a row, even where it stands between the quotes of another one.
+# A line with as many ids as a payment has is a row, even within the quotes of another row.
 _ROW_WITHIN = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[^\r\n]*){3}", re.IGNORECASE | re.ASCII)
-# Lines all of whose quotes stand around whole values without commas: taking those quotes away changes no value. Many
-# at once where every line begins with a quote, else one.
+# Lines whose quotes all enclose whole values without commas: removing the quotes does not change any value. Matches
+# many lines if each begins with a quote, otherwise one.
 _VALUE = rb'(?:[ \t]*+"[^",\r\n]*+"[ \t]*+|[^",\r\n]*+)'
 _MORE_VALUES = rb"(?:," + _VALUE + rb")*+(?:\r\n?|\n)"
 _QUOTED_LINES = re.compile(rb'(?:"[^",\r\n]*+"' + _MORE_VALUES + rb")++|" + _VALUE + _MORE_VALUES)
@@ -30,10 +30,10 @@ _LINE = re.compile(rb"[^\r\n]*+(?:\r\n?|\n)")
 
 
 class Row(NamedTuple):
-    """A row that is not one plain line: its fields, or why it cannot be taken apart.
+    """A row that is not one plain line: its fields, or why it cannot be parsed.
 
-    `is_last`: the file ends with it and not with a line end, so it may be cut off within its last value.
-    `ends_header`: the columns of the rows below it are not those of the file's header.
+    `is_last`: the file ends with this row without a line end, so its last value may be truncated.
+    `ends_header`: the rows below it do not have the columns of the file's header.
     """
 
     line: int
@@ -46,9 +46,9 @@ class Row(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Rows that are settled together. `text` holds the plain rows, each ended by LF, numbered by `lines`.
+    """Rows that are applied together. `text` has the plain rows, each terminated by LF; `lines` are their numbers.
 
-    `irregular` are the rows that are not plain. `block` are the bytes it all came from; its first line is `first_line`.
+    `irregular` are the other rows. `block` has the original bytes; its first line is `first_line`.
     """
 
     text: str
@@ -92,7 +92,7 @@ def chunks(
 
 
 def _last_row_aside(chunk: Chunk, line_max_bytes: int) -> Chunk:
-    """The chunk with its last row, which no line end follows, marked as the last one of the file."""
+    """The chunk with its last row, which has no line end, marked as the last one of the file."""
     irregular, line = chunk.irregular, chunk.lines[-1] if chunk.lines else 0
     if irregular and irregular[-1].line > line:
         last = (
@@ -114,18 +114,18 @@ def _last_row(line: int, raw: bytes, line_max_bytes: int) -> Row:
 
 
 def one_row(raw: bytes, line: int) -> Chunk:
-    """A kept row on its own, as a chunk."""
+    """A single stored row as a chunk."""
     chunk = _rows(raw, 0, line, len(raw), at_end=True)
     return chunk._replace(irregular=[row._replace(line=line) for row in chunk.irregular])
 
 
 def _last_line_end(block: bytes) -> int:
-    """Where the last complete line ends. A CR that ends the block may be half of a CRLF, so it does not count."""
+    """Where the last complete line ends. A CR at the end of the block may be half of a CRLF, so it does not count."""
     return max(block.rfind(b"\n") + 1, block.rfind(b"\r", 0, len(block) - 1) + 1)
 
 
 def _skip_long_line(file: BinaryIO, block: bytes, at: int, line: int, line_max_bytes: int) -> tuple[Chunk, int]:
-    """A line longer than a whole block: kept cut off, its rest read over without keeping it."""
+    """A line longer than a whole block: its beginning is stored, the rest is skipped."""
     end = at + len(block) - block.endswith(b"\r")
     file.seek(end)
     while more := file.read(HEAD_BYTES):
@@ -140,12 +140,12 @@ def _skip_long_line(file: BinaryIO, block: bytes, at: int, line: int, line_max_b
 
 
 def _too_long(line: int, raw: bytes, line_max_bytes: int) -> Row:
-    message = f"the line is longer than {line_max_bytes} bytes (CSV_LINE_MAX_BYTES); only its beginning is kept"
+    message = f"the line is longer than {line_max_bytes} bytes (CSV_LINE_MAX_BYTES); only its beginning is stored"
     return Row(line, raw[:line_max_bytes], None, message)
 
 
 def _rows(whole: bytes, at: int, first_line: int, line_max_bytes: int, at_end: bool) -> Chunk:
-    """Number the rows of some whole lines. Most blocks have few quotes and need no look at single lines."""
+    """Number the rows of some whole lines. Most blocks have few quotes, so single lines are rarely examined."""
     block = whole if whole.endswith((b"\n", b"\r")) else whole + b"\n"
     texts: list[str] = []
     numbers: list[int] = []
@@ -169,7 +169,7 @@ def _rows(whole: bytes, at: int, first_line: int, line_max_bytes: int, at_end: b
 
 
 def _plain_end(block: bytes, start: int) -> int:
-    """Where the plain lines from `start` on end: those before the next quote, else those that are simply quoted."""
+    """Where the plain lines from `start` end: those before the next quote, else those with simple quotes only."""
     quote = block.find(b'"', start)
     if quote < 0:
         return len(block)
@@ -181,15 +181,15 @@ def _plain_end(block: bytes, start: int) -> int:
 
 
 def _plain_text(lines: bytes) -> str:
-    """Plain lines without their quotes, each ended by LF. One character a byte: cheap, and exact for any bytes."""
+    """Plain lines without their quotes, each terminated by LF. One character per byte is fast and lossless."""
     text = lines.replace(b'"', b"").decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _irregular_row(block: bytes, start: int, line: int, line_max_bytes: int, at_end: bool) -> tuple[Row | None, int]:
-    """The row that begins at `start` in line `line`, and where it ends; None when its end may be in the next block.
+    """The row that begins at `start` in line `line`, and where it ends; None if its end may be in the next block.
 
-    A row may go over several lines; an unclosed quote costs its own line only.
+    A row may span several lines; an unclosed quote affects only its own line.
     """
     alone_end = _line_end(block, start)
     alone = block[start:alone_end].rstrip(b"\r\n")
@@ -207,7 +207,7 @@ def _irregular_row(block: bytes, start: int, line: int, line_max_bytes: int, at_
         return Row(line, alone, None, f"the quote opened in line {line} is not closed"), alone_end
     raw = block[start:end].rstrip(b"\r\n")
     if end > alone_end:
-        fields = parse_fields(raw.decode("latin-1"))  # where rows end is told by ASCII alone
+        fields = parse_fields(raw.decode("latin-1"))  # ASCII alone determines where rows end
         if isinstance(fields, str) or any(map(_ROW_WITHIN.search, fields)):
             problem = f"the quote opened in line {line} is not closed before the next row"
             return Row(line, alone, None, problem), alone_end
@@ -220,7 +220,7 @@ def _line_end(block: bytes, start: int) -> int:
 
 
 def _closing_line_end(block: bytes, start: int, line_max_bytes: int) -> int | None:
-    """Where the line ends in which the quotes opened at `start` are all closed; None when it is not near."""
+    """The end of the line in which all quotes opened at `start` are closed; None if it is not within the limit."""
     at, is_open = start, 0
     while at < len(block):
         end = _line_end(block, at)
@@ -234,7 +234,7 @@ def _closing_line_end(block: bytes, start: int, line_max_bytes: int) -> int | No
 
 
 def take_apart(line: int, raw: bytes, line_max_bytes: int) -> Row:
-    """The fields of a row, or why it has none."""
+    """Parse a row into fields, or say why that fails."""
     if len(raw) > line_max_bytes:
         return _too_long(line, raw, line_max_bytes)
     try:

@@ -1,8 +1,8 @@
-"""Rows that stand whole in the first cell of a rejects file, because laid out in cells they would lose what is wrong.
+"""Rows stored whole in the first cell of a rejects file, because splitting them into cells would lose their fault.
 
-A person corrects such a row in that cell. One that comes back unchanged stays rejected, even where it would pass as it
-is written there: a file cut off within an amount, an unreadable byte in a column that is ignored. So the cell with the
-problems ends with a mark of the row's text.
+A person corrects such a row in that cell. A row that comes back unchanged stays rejected, even if its text would now
+pass: a file truncated within an amount, an undecodable byte in an ignored column. To detect that, the cell with the
+problems ends with a digest of the row's text.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _UNCHANGED = "the row came back unchanged; correct it in its first cell: "
 
 
 def with_mark(problems: str, text: str) -> str:
-    """The problems of a row that stands whole, with the mark of its text."""
+    """The problems of a row stored whole, with the digest of its text."""
     return f"{problems} [row {_digest(text)}]"
 
 
 def unchanged(problems: str, text: str) -> tuple[str, str] | None:
-    """Code and message of the problem that a row still has, given the cell with its problems; None when it changed.
+    """Code and message of the problem that an unchanged row still has, from its problems cell; None if it was changed.
 
-    Whoever empties that cell says that the row is right.
+    Emptying that cell confirms that the row is correct.
     """
     code = _CODE.search(problems)
     mark = _MARK.search(problems)
@@ -35,5 +35,5 @@ def unchanged(problems: str, text: str) -> tuple[str, str] | None:
 
 
 def _digest(text: str) -> str:
-    """Of the text without line ends and blanks, which spreadsheets change."""
+    """A digest of the text without line ends and blanks, which spreadsheets change."""
     return hashlib.sha256("".join(text.split()).encode("utf-8")).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""A person ends rejections that nobody will correct, with a note; the stored payments are not touched."""
+"""Dismiss rejections that will not be corrected, with a note; stored payments are not affected."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DISMISSED = "DISMISSED"
 
 
 def dismiss(engine: Engine, record_ids: Sequence[UUID], note: str, *, principal: str) -> int:
-    """Dismiss these rejections, all or none; how many were open. Those dismissed before are left as they are.
+    """Dismiss these rejections, all or none; returns how many were open. Dismissed ones are not changed.
 
-    Raises Refused, naming the record: NOT_FOUND, INVALID_INPUT for a conflict, ALREADY_RESOLVED for another end.
+    Raises Refused, naming the record: NOT_FOUND, INVALID_INPUT for a conflict, ALREADY_RESOLVED otherwise.
     """
     open_records.check_note(note)
 
@@ -26,10 +26,10 @@ def dismiss(engine: Engine, record_ids: Sequence[UUID], note: str, *, principal:
         found = open_records.by_ids(connection, record_ids)
         for record in found:
             if record.resolution not in (None, DISMISSED):
-                message = f"Record {record.record_id} has ended: {record.resolution}."
+                message = f"Record {record.record_id} has already been resolved: {record.resolution}."
                 raise Refused(message, code="ALREADY_RESOLVED", path=("recordIds",))
             if record.outcome != "REJECTED":
-                message = f"Record {record.record_id} is a conflict: decide it with resolveConflict."
+                message = f"Record {record.record_id} is a conflict: resolve it with resolveConflict."
                 raise Refused(message, path=("recordIds",))
         ended = {record.record_id: DISMISSED for record in found if record.resolution is None}
         open_records.end(connection, ended, principal, note)
@@ -47,9 +47,9 @@ def dismiss_matching(
     on_batch: Done,
     more_time: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Dismiss every open rejection of the filter, in transactions of bounded size; `on_batch` counts them.
+    """Dismiss every open rejection that matches the filter, in transactions of limited size; `on_batch` counts them.
 
-    Raises Refused for a bad note or a filter of conflicts, OutOfTime as `open_records.in_batches`.
+    Raises Refused for an invalid note or a filter of conflicts only, OutOfTime like `open_records.in_batches`.
     """
     open_records.check_note(note)
 

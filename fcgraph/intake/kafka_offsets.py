@@ -1,4 +1,4 @@
-"""The account of a Kafka topic: what was read from each partition, and up to which offset it has been counted."""
+"""The offsets of a Kafka topic: the ranges read from each partition, and the next offset to be counted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RANGE = "INSERT INTO kafka_ranges (" + _RANGE_COLUMNS + ") VALUES %s"
 
 
 def topic_ref(connection: Connection, cluster_id: str, topic: str, topic_id: str) -> int:
-    """Our number for a topic of a cluster; a topic made anew (another topic id) gets another one."""
+    """The internal number of a topic of a cluster; a recreated topic (new topic id) gets a new number."""
     keys = {"cluster_id": cluster_id, "topic": topic, "topic_id": topic_id}
     connection.execute(
         sa.text(
@@ -43,10 +43,10 @@ def topic_ref(connection: Connection, cluster_id: str, topic: str, topic_id: str
 
 
 def close(cursor: Any, batch: Batch, result: BatchResult) -> None:
-    """Count each partition's range once, move its position on, and close the batch.
+    """Count each partition's range once, advance its position, and close the batch.
 
-    A message below the position was delivered again: settled again, which changes nothing, and not counted again. If
-    it did change something it was no repetition (a topic made anew that looks like the old one), so it is counted.
+    A message below the position was redelivered: applying it again has no effect and it is not counted again. If it did
+    have an effect it was not a redelivery (a recreated topic that looks like the old one), so it is counted.
     """
     rows = _rows(batch, result)
     total = Counts()
@@ -79,7 +79,7 @@ def close(cursor: Any, batch: Batch, result: BatchResult) -> None:
 
 
 def _rows(batch: Batch, result: BatchResult) -> list[tuple[int, int, int]]:
-    """Every row as (partition, offset, code of its outcome)."""
+    """Every row as (partition, offset, outcome code)."""
     places = map(batch.place, range(len(result.outcomes)))
     accepted = [(p or 0, offset, code) for (p, offset), code in zip(places, result.outcomes, strict=True)]
     return accepted + [(r.partition or 0, r.position, _REJECTED) for r in batch.rejected]
@@ -92,7 +92,7 @@ def _counts(codes: Sequence[int], suspicious: int) -> Counts:
 
 
 def _lock_position(cursor: Any, topic_ref: int | None, partition: int) -> int:
-    """The next offset to be counted, locked until COMMIT: two consumers of one partition count one after the other."""
+    """The next offset to be counted, locked until COMMIT, so that two consumers of one partition are serialized."""
     cursor.execute(
         "INSERT INTO kafka_positions (topic_ref, partition, next_offset) VALUES (%s, %s, 0) ON CONFLICT DO NOTHING",
         (topic_ref, partition),

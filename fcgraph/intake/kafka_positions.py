@@ -1,4 +1,4 @@
-"""Where each partition is read from, and what of it was deleted before it was read."""
+"""Where to read each partition from, and which offsets were deleted before they were read."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sqlalchemy.dialects.postgresql import insert
 
 from fcgraph.models import KafkaGap, KafkaPosition
 
-# Why the group's offset is not the stored position. Whichever it is, no message is skipped.
-NEVER_STORED = "the group has an offset, but nothing of the partition is stored here: it is read from its start"
+# Why the group's offset differs from the stored position. In no case is a message skipped.
+NEVER_STORED = "the group has an offset, but no position of the partition is stored here: it is read from its start"
 NO_OFFSET = "the group has no offset: the partition is read again from its start, which changes nothing"
-SET_BACK = "the group's offset is behind: a commit was lost, or it was set back; reading again changes nothing"
-SET_FORWARD = "the group's offset is ahead of what is stored: reading goes on at the stored position"
+SET_BACK = "the group's offset is behind: a commit was lost or the offset was reset; reading again changes nothing"
+SET_FORWARD = "the group's offset is ahead of the stored position: reading continues at the stored position"
 BEYOND_THE_END = "the stored position is beyond the end of the partition: it is read again from its start"
 
 
 class Extent(NamedTuple):
-    """A partition's first offset and the one after its last, whether or not they are of messages."""
+    """A partition's first offset and the one after its last; a message need not exist at either."""
 
     start: int
     end: int
@@ -34,8 +34,8 @@ class Gap(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Where reading goes on, the position that is stored from now on, the gap if there is one, and `difference`:
-    why the group's offset is not the stored position, None when it is.
+    """Where reading continues, the position to store, the gap if there is one, and `difference`:
+    why the group's offset differs from the stored position, None if it does not.
     """
 
     offset: int
@@ -47,10 +47,10 @@ class Reading(NamedTuple):
 def where_to_read(stored: int | None, committed: int | None, extent: Extent) -> Reading:
     """Decide from the stored position, the group's committed offset and the partition's extent.
 
-    Nothing beyond the stored position is ever skipped: an offset may have been remembered for a topic since made anew,
-    or for another database, or set by hand. So a gap is only what is gone, which is compared with the start of the
-    partition and not with the first message delivered: transaction markers leave holes that are no gaps. A group that
-    is new here misses nothing, whatever the start is.
+    Messages from the stored position on are never skipped: the committed offset may belong to a topic since recreated,
+    or to another database, or may have been set by hand. So only deleted offsets are a gap. They are determined by the
+    start of the partition, not by the first message delivered, because transaction markers leave holes that are not
+    gaps. A new group has no gap, wherever the partition starts.
     """
     start, end = extent
     if stored is None:
@@ -68,10 +68,10 @@ def where_to_read(stored: int | None, committed: int | None, extent: Extent) -> 
 def take_over(
     connection: Connection, topic_ref: int, committed: Mapping[int, int | None], extents: Mapping[int, Extent]
 ) -> dict[int, tuple[int | None, Reading]]:
-    """Decide for partitions that are ours from now on; store positions and gaps.
+    """Decide for newly assigned partitions; store positions and gaps.
 
-    By partition: the position as it was stored, and the decision. The position moves behind a gap as it is recorded,
-    so the same gap is not found again.
+    Returns by partition the position that was stored, and the decision. Recording a gap moves the position past it, so
+    the same gap is not found again.
     """
     mine = sorted(extents)
     of_topic = sa.and_(KafkaPosition.topic_ref == topic_ref, KafkaPosition.partition.in_(mine))
@@ -97,7 +97,7 @@ def take_over(
 
 
 def move(connection: Connection, topic_ref: int, positions: Mapping[int, int]) -> None:
-    """Move positions on, none ever back."""
+    """Advance positions; none ever moves back."""
     if not positions:
         return
     rows = [

@@ -1,4 +1,4 @@
-"""Intake records as those see them who end them: read and locked in one order, validated again, ended for good."""
+"""Open intake records for replay, resolution and dismissal: read and lock them in one order, validate, resolve."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from fcgraph.intake.writers import RETRIES_MAX, worth_again
 from fcgraph.record_filter import NamedValues, RecordFilter
 
 NOTE_MAX_CHARS = 2000
-BATCH_RECORDS = 5000  # ended in one transaction: about a second
+BATCH_RECORDS = 5000  # resolved in one transaction, which takes about a second
 Found = TypeVar("Found")
-Done = Callable[[int, int], None]  # is called after each transaction with how many records it ended and left open
+Done = Callable[[int, int], None]  # called after each transaction with the number of records resolved and left open
 
 
 class IntakeRecord(NamedTuple):
-    """A stored record: what it is, where it came from, and how it ended, if it has."""
+    """A stored record: its outcome, its origin and, if resolved, its resolution."""
 
     record_id: UUID
     outcome: str
@@ -44,12 +44,12 @@ class IntakeRecord(NamedTuple):
 
     @property
     def origin(self) -> tuple[str, UUID | None, int | None]:
-        """The import or the topic it came from: records of one origin are applied together."""
+        """The import or topic it came from; records of one origin are applied together."""
         return self.kind, self.import_id, self.topic_ref
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether `raw` is not the whole row that was meant: an unclosed quote, a line too long, a file cut off."""
+        """Whether `raw` may not be the whole row: an unclosed quote, a line too long, a truncated file."""
         return any(problem["code"] == "INVALID_CSV" for problem in self.problems)
 
 
@@ -57,7 +57,7 @@ _COLUMNS = ", ".join(f"r.{column}" for column in IntakeRecord._fields)
 
 
 def by_ids(connection: Connection, record_ids: Iterable[UUID], path: str = "recordIds") -> list[IntakeRecord]:
-    """These records, locked. Raises Refused NOT_FOUND, naming the argument, when one is unknown."""
+    """These records, locked. Raises Refused NOT_FOUND, naming the argument, if one is unknown."""
     wanted = set(record_ids)
     statement = (
         f"SELECT {_COLUMNS} FROM intake_records r WHERE r.record_id = ANY(:ids) ORDER BY r.record_id FOR UPDATE OF r"
@@ -70,7 +70,7 @@ def by_ids(connection: Connection, record_ids: Iterable[UUID], path: str = "reco
 
 
 def open_rejections(connection: Connection, wanted: RecordFilter, after: UUID | None) -> list[IntakeRecord]:
-    """The next open rejections of the filter, locked, in the order of their ids; at most BATCH_RECORDS."""
+    """The next open rejections that match the filter, locked, ordered by id; at most BATCH_RECORDS."""
     values = NamedValues()
     where = ["r.resolved_at IS NULL", "r.outcome = 'REJECTED'", *wanted.where(values.add)]
     if after is not None:
@@ -94,7 +94,7 @@ def validated(
     correlation_id: str,
     line_max_bytes: int,
 ) -> Batch:
-    """Records of one origin held against the rules as they are now, in the order in which they arrived."""
+    """Validate records of one origin against the current rules, in order of arrival."""
     kind, import_id, topic_ref = records[0].origin
     ordered = sorted(records, key=lambda record: (record.partition or 0, record.position))
     if kind == "KAFKA":
@@ -108,7 +108,7 @@ def validated(
 
 
 def end(connection: Connection, resolutions: Mapping[UUID, str], principal: str, note: str | None = None) -> None:
-    """End records (id to resolution) for good. They must be open and locked."""
+    """Resolve records (id -> resolution). They must be open and locked."""
     connection.execute(
         sa.text(
             "UPDATE intake_records r SET resolved_at = now(), resolution = v.resolution, resolved_by = :principal,"
@@ -120,20 +120,20 @@ def end(connection: Connection, resolutions: Mapping[UUID, str], principal: str,
 
 
 def check_note(note: str) -> None:
-    """Raise Refused unless the note says something and is not too long."""
+    """Raise Refused if the note is empty or too long."""
     if not note.strip() or len(note) > NOTE_MAX_CHARS or "\0" in note:
-        raise Refused(f"A note of 1 to {NOTE_MAX_CHARS} characters is needed.", path=("note",))
+        raise Refused(f"A note of 1 to {NOTE_MAX_CHARS} characters is required.", path=("note",))
 
 
 def check_outcomes(outcomes: Collection[str] | None) -> None:
-    """Raise Refused when the filter asks for conflicts alone: those are decided one by one."""
+    """Raise Refused if the filter selects only conflicts: those are resolved one at a time."""
     if outcomes is not None and "REJECTED" not in outcomes:
-        message = "Only rejections are replayed or dismissed; a conflict is decided by resolveConflict."
+        message = "Only rejections can be replayed or dismissed; use resolveConflict for a conflict."
         raise Refused(message, path=("filter", "outcomes"))
 
 
 def again(engine: Engine, work: Callable[[Connection], Found]) -> Found:
-    """Do the work in one transaction; when other writers are in the way, roll back and begin anew."""
+    """Run `work` in one transaction; if other writers interfere, roll back and retry."""
     for _ in range(RETRIES_MAX):
         try:
             with db.write(engine) as connection:
@@ -146,7 +146,7 @@ def again(engine: Engine, work: Callable[[Connection], Found]) -> Found:
 
 
 class OutOfTime(Exception):
-    """There was more to do than the time allowed; what was done stays, and the same call again goes on."""
+    """The time ran out; committed work remains, and the same call continues it."""
 
 
 def in_batches(
@@ -156,10 +156,10 @@ def in_batches(
     on_batch: Done,
     more_time: Callable[[], bool],
 ) -> None:
-    """Do the work with every open rejection of the filter, in one transaction after the other.
+    """Run `work` on every open rejection that matches the filter, in consecutive transactions.
 
-    `work` returns how many records it ended and how many it left open; `on_batch` is called with that once it is
-    committed. Raises OutOfTime when `more_time` says so between two transactions.
+    `work` returns how many records it resolved and how many it left open; `on_batch` is called with these numbers after
+    the commit. Raises OutOfTime if `more_time` returns False between two transactions.
     """
     check_outcomes(wanted.outcomes)
     after: UUID | None = None
@@ -167,7 +167,7 @@ def in_batches(
         last = after
 
         def once(connection: Connection) -> tuple[UUID | None, int, int]:
-            records = open_rejections(connection, wanted, last)  # noqa: B023 runs before the next turn
+            records = open_rejections(connection, wanted, last)  # noqa: B023 called before the next iteration
             more = len(records) == BATCH_RECORDS
             return (records[-1].record_id if more else None, *work(connection, records))
 

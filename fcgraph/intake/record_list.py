@@ -1,4 +1,4 @@
-"""Intake records as a list for people at a terminal: what was wrong, where it stands, how it ended."""
+"""Intake records as a list for the command line: problems, origin and resolution."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FETCHED_ROWS = 2000
 
 
 class ListedRecord(NamedTuple):
-    """A record without its bytes; the place is an import's line, or a topic's partition and offset."""
+    """A record without its bytes; its origin is a line of an import, or a partition and offset of a topic."""
 
     record_id: UUID
     outcome: str
@@ -41,7 +41,7 @@ _COLUMNS = ", ".join(f"{'k' if name == 'topic' else 'r'}.{name}" for name in Lis
 
 
 def listed(connection: Connection, wanted: RecordFilter, limit: int | None) -> Iterator[ListedRecord]:
-    """The records of the filter, oldest first, at most `limit`; read as they are needed."""
+    """The records that match the filter, oldest first, at most `limit`; streamed from the database."""
     values = NamedValues()
     where = _where(wanted, values)
     tail = "" if limit is None else f" LIMIT {values.add(limit, 'bigint')}"
@@ -51,7 +51,7 @@ def listed(connection: Connection, wanted: RecordFilter, limit: int | None) -> I
 
 
 def counted(connection: Connection, wanted: RecordFilter) -> int:
-    """How many records the filter has."""
+    """How many records match the filter."""
     values = NamedValues()
     return int(connection.scalar(sa.text(f"SELECT count(*){_FROM}{_where(wanted, values)}"), values.items) or 0)
 

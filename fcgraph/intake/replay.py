@@ -1,7 +1,7 @@
-"""Rejections are validated again, by their ids or by a filter; those that pass now are applied.
+"""Validate rejections again, by id or by filter, and apply those that now pass.
 
-Safe to repeat and to run twice at once: a record is locked while it is replayed, and one that has ended is left alone.
-Records of one import or topic make one batch, with the lineage of their first arrival.
+Safe to repeat and to run concurrently: records are locked while they are replayed, and resolved records are skipped.
+Records of one import or topic form one batch, with the lineage of their first arrival.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Place = tuple[int | None, int]
 
 
 class Replayed(NamedTuple):
-    """How many records passed now, and how many still break a rule (with fresh problems)."""
+    """How many records passed, and how many still break a rule (their problems are updated)."""
 
     replayed: int
     still_rejected: int
@@ -39,7 +39,7 @@ class Replayed(NamedTuple):
 
 @dataclass(frozen=True)
 class Replay:
-    """What all records of a replay share: the rules, the limits, and who wants it."""
+    """What all records of a replay share: the rules, the limits and the principal."""
 
     validator: BatchValidator
     settings: Settings
@@ -50,9 +50,9 @@ class Replay:
 def replay(
     engine: Engine, settings: Settings, record_ids: Sequence[UUID], correlation_id: str, *, principal: str = "local"
 ) -> Replayed:
-    """Replay these records in one transaction; conflicts and records that have ended are left alone.
+    """Replay these records in one transaction; conflicts and resolved records are skipped.
 
-    Raises Refused (NOT_FOUND) when a record is unknown.
+    Raises Refused (NOT_FOUND) if a record is unknown.
     """
     query = Replay(validator_of(engine, settings), settings, correlation_id, principal)
 
@@ -73,16 +73,16 @@ def replay_matching(
     on_batch: Done,
     more_time: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Replay every open rejection of the filter, in transactions of bounded size; `on_batch` counts them.
+    """Replay every open rejection that matches the filter, in transactions of limited size; `on_batch` counts them.
 
-    Raises Refused for a filter of conflicts, OutOfTime as `open_records.in_batches`.
+    Raises Refused for a filter of conflicts only, and OutOfTime like `open_records.in_batches`.
     """
     query = Replay(validator_of(engine, settings), settings, correlation_id, principal)
     open_records.in_batches(engine, wanted, partial(_replay, query), on_batch, more_time)
 
 
 def _replay(query: Replay, connection: Connection, records: Sequence[IntakeRecord]) -> Replayed:
-    """Replay open, locked rejections. Batches are closed last: the watermark stays locked from then to COMMIT."""
+    """Replay open, locked rejections. Batches are closed last, because the watermark then stays locked until COMMIT."""
     groups: dict[object, list[IntakeRecord]] = defaultdict(list)
     for record in records:
         groups[record.origin].append(record)
@@ -98,7 +98,7 @@ def _replay(query: Replay, connection: Connection, records: Sequence[IntakeRecor
         _write_problems(connection, _fresh_problems(batch, at))
         no_rows = _no_rows(batch, at)
         open_records.end(connection, no_rows, query.principal)
-        batch.rejected = []  # they are stored already, and the batch counts what it applied
+        batch.rejected = []  # they are already stored, and the batch counts only what it applied
         if batch.texts:
             batch_id, result = _apply(connection, batch, at, query.principal)
             counts[batch_id] = result.counts(batch)
@@ -112,10 +112,10 @@ def _replay(query: Replay, connection: Connection, records: Sequence[IntakeRecor
 def _apply(
     connection: Connection, batch: Batch, at: dict[Place, IntakeRecord], principal: str
 ) -> tuple[int, BatchResult]:
-    """Apply the rows that pass; end their records, or make them the conflicts that they are now."""
+    """Apply the rows that pass; resolve their records, or turn them into conflicts."""
     cursor: Any = connection.connection.cursor()
     batch_id = open_batch(cursor, batch)
-    # The record stands at the row's place of origin, so a conflict is written into it, not beside it.
+    # A record is unique by origin, so a conflict updates it instead of adding another record.
     result = apply_batch(cursor, batch, one_by_one=True, batch_id=batch_id, keep=False)
     ended = {}
     for n in range(len(batch.texts)):
@@ -153,13 +153,13 @@ def _fresh_problems(batch: Batch, at: dict[Place, IntakeRecord]) -> list[Problem
 
 
 def _no_rows(batch: Batch, at: dict[Place, IntakeRecord]) -> dict[UUID, str]:
-    """Records of lines that the rules take for no row by now, with how they end."""
+    """Resolutions of records whose lines no longer count as rows."""
     rows = {batch.place(n) for n in range(len(batch.texts))} | {(r.partition, r.position) for r in batch.rejected}
     return {record.record_id: "REPLAYED_SKIPPED" for place, record in at.items() if place not in rows}
 
 
 def _with_advice(record: IntakeRecord) -> Problems:
-    """The problems of a record whose row is not whole, saying that a replay cannot help."""
+    """The problems of a record with an incomplete row, with a note that a replay cannot help."""
     return record, [
         problem | {"message": not_replayable(problem["message"])} if problem["code"] == "INVALID_CSV" else problem
         for problem in record.problems
@@ -167,7 +167,7 @@ def _with_advice(record: IntakeRecord) -> Problems:
 
 
 def _write_problems(connection: Connection, found: Sequence[Problems]) -> None:
-    """Store the problems that are other than before."""
+    """Store the problems of records whose problems have changed."""
     changed = [(str(record.record_id), json.dumps(new)) for record, new in found if new != record.problems]
     if changed:
         execute_values(

@@ -1,6 +1,6 @@
-"""A person decides a conflict: the stored payment stays, or becomes what the incoming record says, with a revision.
+"""Resolve a conflict by a person's decision: keep the stored payment, or accept the incoming record with a revision.
 
-Safe to repeat: the same decision again changes nothing. With other writers in the way it begins anew.
+Idempotent: repeating the same decision changes nothing. If other writers interfere it is retried.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Resolution = Literal["KEEP_STORED", "ACCEPT_INCOMING"]
 
 
 class Resolved(NamedTuple):
-    """The decided record and the payment it was about."""
+    """The resolved record and the payment it concerns."""
 
     record_id: UUID
     transaction_id: UUID
@@ -39,10 +39,10 @@ def resolve_conflict(
     *,
     principal: str = "local",
 ) -> Resolved:
-    """Decide a conflict in the name of `principal`.
+    """Resolve a conflict on behalf of `principal`.
 
-    Raises Refused: NOT_FOUND; ALREADY_RESOLVED when it was decided otherwise; INVALID_INPUT when the record is no
-    conflict, the note is empty, or the row breaks a rule by now.
+    Raises Refused: NOT_FOUND; ALREADY_RESOLVED if it was resolved differently; INVALID_INPUT if the record is not a
+    conflict, the note is empty, or the row no longer passes validation.
     """
     open_records.check_note(note)
     validator = validator_of(engine, settings)
@@ -52,7 +52,7 @@ def resolve_conflict(
         if record.outcome != "CONFLICT":
             raise Refused("The record is not in conflict.", path=("recordId",))
         if record.resolution not in (None, resolution):
-            message = f"The conflict is resolved: {record.resolution}."
+            message = f"The conflict has already been resolved: {record.resolution}."
             raise Refused(message, code="ALREADY_RESOLVED", path=("recordId",))
         if record.resolution is None:
             if resolution == "ACCEPT_INCOMING":
@@ -60,7 +60,7 @@ def resolve_conflict(
                 batch = open_records.validated(connection, validator, [record], correlation_id, line_max)
                 _accept_incoming(connection, batch, note, principal)
             open_records.end(connection, {record_id: resolution}, principal, note)
-        assert record.transaction_id is not None, "a conflict is about a payment"
+        assert record.transaction_id is not None, "a conflict concerns a payment"
         return Resolved(record_id, record.transaction_id)
 
     return open_records.again(engine, work)
@@ -69,7 +69,7 @@ def resolve_conflict(
 def _accept_incoming(connection: Connection, batch: Batch, note: str, principal: str) -> None:
     if batch.rejected:
         why = "; ".join(p.message for p in batch.rejected[0].rejection.problems)
-        raise Refused(f"The incoming row breaks a rule by now: {why}.", path=("recordId",))
+        raise Refused(f"The incoming row no longer passes validation: {why}.", path=("recordId",))
     cursor: Any = connection.connection.cursor()
     batch_id = open_batch(cursor, batch)
     incoming = batch.record(0)

@@ -1,8 +1,8 @@
-"""A corrected row that comes back through a rejects file ends the rejection that it names.
+"""A corrected row that arrives through a rejects file supersedes the rejection that it names.
 
-Whatever becomes of the row, the old record ends: either the payment is stored by now, or the row is an intake record
-itself, and the list of open records holds it once. A name that says nothing (no such record, one that has ended
-otherwise, one of another payment) is ignored: a rejects file is edited by hand.
+The old record is resolved whatever the outcome of the row: either the payment is now stored, or the row is itself an
+intake record, so the list of open records has it once. An id that does not apply (unknown record, record resolved in
+another way, record of another payment) is ignored, because rejects files are edited by hand.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from fcgraph.intake import csv_rows
 from fcgraph.intake.batch import Batch
 from fcgraph.rules import records
 
-# A file that was corrected in several rounds still names the first record, which an earlier round has superseded: the
-# search goes on to the record at the place of the row that came instead. Rows that were applied win over rejected ones.
+# A file corrected in several rounds still names the first record, which an earlier round has superseded: the search
+# follows the chain to the record of the row that replaced it. Applied rows take precedence over rejected ones.
 _SUPERSEDE = """
 WITH RECURSIVE named (position, transaction_id, applied, record_id) AS (
     SELECT v.position, v.transaction_id, v.applied, v.record_id
@@ -41,7 +41,7 @@ UPDATE intake_records r
 
 
 class Correction(NamedTuple):
-    """A row that names a record: its line, its payment where that is readable, and whether it passed the rules."""
+    """A row that names a record: its line, its payment id if readable, and whether it passed the rules."""
 
     record_id: str
     position: int
@@ -50,7 +50,7 @@ class Correction(NamedTuple):
 
 
 def supersede(cursor: Any, batch: Batch) -> None:
-    """End the records that the rows of the batch name; in the batch's transaction, after its rows are written."""
+    """Resolve the records named by the rows of the batch, in the batch's transaction after its rows are written."""
     found = list(_corrections(batch))
     if not found:
         return
@@ -80,7 +80,7 @@ def _corrections(batch: Batch) -> Iterator[Correction]:
 
 
 def _named(raw: bytes, record_at: int) -> str | None:
-    """The id in the row's `_record` cell; None when no id stands there."""
+    """The id in the row's `_record` cell; None if the cell has no id."""
     fields = csv_rows.parse_fields(raw.decode("utf-8", "replace"))
     if isinstance(fields, str) or len(fields) <= record_at:
         return None

@@ -1,4 +1,4 @@
-"""Rows as they came become a batch with verdicts. Reads users and currencies; writes nothing."""
+"""Validate rows as they arrived into a batch. Reads users and currencies; writes nothing."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NOT_REPLAYABLE = "; a replay cannot help, send the corrected row"
 
 
 class BatchValidator:
-    """Holds rows against the rules and against the users and currencies of the database.
+    """Checks rows against the rules and against the users and currencies of the database.
 
-    Users are remembered once seen (they are never deleted), at most `known_users_max`; currencies are read for every
-    batch. Belongs to one thread. `clock` gives the present: rows later than that by more than `ahead_max` are refused,
-    and so are rows before `earliest`.
+    Known users are cached (users are never deleted), at most `known_users_max`; currencies are read for every batch.
+    Used by one thread. `clock` returns the current time: rows more than `ahead_max` later are rejected, as are rows
+    before `earliest`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class BatchValidator:
         self._formats: dict[object, FastRows] = {}
 
     def csv(self, chunk: Chunk, header: Header, source: Source, correlation_id: str, line_max_bytes: int) -> Batch:
-        """Judge a chunk of a CSV file."""
+        """Validate a chunk of a CSV file."""
         with db.read(self._engine) as connection:
             reference, latest = self._reference(connection)
             fast = self._format(header.columns, reference, latest)
@@ -76,14 +76,14 @@ class BatchValidator:
         return batch
 
     def messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
-        """Judge Kafka messages, given as (partition, offset, value)."""
-        # A value that has line ends of its own is left to the rules by an empty line in its place.
+        """Validate Kafka messages, passed as (partition, offset, value)."""
+        # A value that contains line ends is replaced by an empty line, which leaves it to the rules.
         lines = [value if value and b"\n" not in value else b"" for _, _, value in messages]
         text = b"\n".join([*lines, b""]).decode("latin-1")
         with db.read(self._engine) as connection:
             reference, latest = self._reference(connection)
             fast = self._format("json", reference, latest)
-            # The place in the slice stands for the position: offsets of several partitions may be equal.
+            # The index in the slice serves as position, because offsets of different partitions may be equal.
             parsed = fast.parse(text, range(len(messages)))
             parsed = self._without_unknown_users(connection, parsed, text)
             found = [(n, records.read_message(messages[n][2])) for n, _ in parsed.rest]
@@ -101,7 +101,7 @@ class BatchValidator:
         return _batch(parsed, validated, arrivals, reference, source, correlation_id)
 
     def rows(self, rows: Sequence[dict[str, str | None]], source: Source, correlation_id: str) -> Batch:
-        """Judge rows made by ourselves (the demo payments); their position is their place in the list."""
+        """Validate generated rows (the demo payments); their position is their index in the list."""
         with db.read(self._engine) as connection:
             reference, _ = self._reference(connection)
             self._unknown(connection, {_id_of(str(row.get(c))) for row in rows for c in ("sender_id", "receiver_id")})
@@ -116,8 +116,8 @@ class BatchValidator:
         return Reference(currencies, self._users, latest, self._earliest), latest
 
     def _format(self, shape: object, reference: Reference, latest: datetime) -> FastRows:
-        """The compiled pattern for a shape of rows; made anew when currencies change or the hour does."""
-        bound = latest.replace(minute=0, second=0, microsecond=0)  # earlier than `latest`: the rules decide the rest
+        """The compiled pattern for a row format; recompiled when the currencies or the hour change."""
+        bound = latest.replace(minute=0, second=0, microsecond=0)  # before `latest`: rules check the rest
         key = (shape, tuple(sorted(reference.currencies.items())), bound)
         if key not in self._formats:
             self._formats.clear()
@@ -129,7 +129,7 @@ class BatchValidator:
         return self._formats[key]
 
     def _unknown(self, connection: Connection, user_ids: set[str]) -> set[str]:
-        """Which of these are no users. Those not seen yet are looked up, and remembered when they exist."""
+        """Which of these are not users. Ids not cached are looked up, and cached if they exist."""
         unknown = user_ids - self._users
         if not unknown:
             return unknown
@@ -143,7 +143,7 @@ class BatchValidator:
         return unknown - found
 
     def _without_unknown_users(self, connection: Connection, parsed: Parsed, text: str) -> Parsed:
-        """Leave accepted rows with an unknown user to the rules, which say all that is wrong with them."""
+        """Leave accepted rows with an unknown user to the rules, which report all their problems."""
         senders, receivers = parsed.accepted.sender_id, parsed.accepted.receiver_id
         unknown = self._unknown(connection, {*senders, *receivers})
         if not unknown:
@@ -157,7 +157,7 @@ class BatchValidator:
 def _irregular_csv_rows(
     chunk: Chunk, header: Header, parsed: Parsed, raw: Callable[[int], bytes], line_max_bytes: int
 ) -> tuple[list[Row], int]:
-    """The rows the quick way did not take, taken apart, and how many lines are no rows."""
+    """The parsed rows that the fast path did not accept, and the number of lines that are not rows."""
     left = [chunk.lines[n] for n, text in parsed.rest if not csv_fields.is_empty(text)]
     found = [*chunk.irregular, *(take_apart(line, raw(line), line_max_bytes) for line in left)]
     rows = [row for each in found if (row := csv_fields.as_row(each, header)) is not None]
@@ -165,7 +165,7 @@ def _irregular_csv_rows(
 
 
 def _id_of(value: str) -> str:
-    """The id in a value, as the rules read it."""
+    """The id in a value, normalized as by the rules."""
     return value.strip(records.BLANKS).lower()
 
 
@@ -175,9 +175,9 @@ def _user_ids(rows: Iterable[Row], header: Header) -> set[str]:
 
 
 def _may_be_cut_off(fields: Sequence[str], header: Header) -> str | None:
-    """The column whose value, the last of a file without a line end, may be the beginning of another good value.
+    """The column whose value may be truncated: the last value of a file without a final line end.
 
-    25 may be half of 250.00, and the offset +05 half of +05:30. Every other value is of a fixed form.
+    25 may be the beginning of 250.00, and the offset +05 that of +05:30. All other values have a fixed form.
     """
     column = header.columns[len(fields) - 1] if len(fields) <= len(header.columns) else None
     if column == "amount" or (column == "timestamp" and timestamps.may_be_cut_off(fields[-1].lstrip(records.BLANKS))):
@@ -186,23 +186,23 @@ def _may_be_cut_off(fields: Sequence[str], header: Header) -> str | None:
 
 
 def not_replayable(message: str) -> str:
-    """The message of an INVALID_CSV problem: what was stored of such a row need not be the row that was meant."""
+    """The message of an INVALID_CSV problem; the stored part of such a row may not be the whole row."""
     return message if message.endswith(NOT_REPLAYABLE) else message + NOT_REPLAYABLE
 
 
 def _validate_csv(row: Row, header: Header, reference: Reference) -> PaymentRecord | Rejection:
     if row.fields is None:
-        problem = row.problem or "the row is no CSV"
+        problem = row.problem or "the row is not valid CSV"
         return records.reject(row.code, not_replayable(problem) if row.code == "INVALID_CSV" else problem)
     cut = _may_be_cut_off(row.fields, header) if row.is_last and not row.raw.endswith((b'"', b",")) else None
     if cut is not None:
-        message = f"the file ends within this line: without a line end nobody can tell whether the {cut} is whole"
+        message = f"the file ends within this line: without a line end the {cut} may be incomplete"
         return records.reject("INVALID_CSV", not_replayable(message))
     return records.check_fields(row.fields, header.columns, reference)
 
 
 class Arrivals(NamedTuple):
-    """Where rows stand, given their numbers (the line in a file, the place in a slice), and their raw bytes."""
+    """The origin and raw bytes of rows by their number (the line in a file, the index in a slice)."""
 
     place: Callable[[int], tuple[int | None, int]]
     place_texts: Callable[[Sequence[int]], list[str]]  # partition and position as fields of a row's text
@@ -210,12 +210,12 @@ class Arrivals(NamedTuple):
 
 
 def _lines_of_a_file(raw: Callable[[int], bytes]) -> Arrivals:
-    """Rows that are known by their line (or index) and have no partition."""
+    """Rows identified by their line (or index), without a partition."""
     return Arrivals(lambda line: (None, line), lambda lines: [f",{line}," for line in lines], raw)
 
 
 def _slice_of_messages(messages: Sequence[Message]) -> Arrivals:
-    """Messages that are known by their number in the slice."""
+    """Messages identified by their index in the slice."""
     return Arrivals(
         lambda n: messages[n][:2],
         lambda numbers: [f"{messages[n][0]},{messages[n][1]}," for n in numbers],
@@ -223,7 +223,7 @@ def _slice_of_messages(messages: Sequence[Message]) -> Arrivals:
     )
 
 
-Validated = tuple[int, PaymentRecord | Rejection]  # the row's number in its block, and the rules' verdict
+Validated = tuple[int, PaymentRecord | Rejection]  # the row's number in its block, and its result
 
 
 def _batch(
@@ -234,7 +234,7 @@ def _batch(
     source: Source,
     correlation_id: str,
 ) -> Batch:
-    """Put together, in the order of arrival, what the quick way accepted and what the rules judged."""
+    """Merge, in order of arrival, the rows that the fast path accepted and those that the rules checked."""
     accepted = parsed.accepted
     amounts = list(map(Decimal, accepted.amount))
     sums = _sums(accepted.currency, amounts)
@@ -268,7 +268,7 @@ def _batch(
 
 
 def _texts(parsed: Parsed, arrivals: Arrivals) -> list[str]:
-    """The accepted rows as COPY takes them, none of them suspicious yet; see `row_text`."""
+    """The accepted rows in COPY format, not yet marked as suspicious; see `row_text`."""
     accepted = parsed.accepted
     places = arrivals.place_texts(accepted.position)
     if parsed.lines is not None:
@@ -283,7 +283,7 @@ def _suspicions_of(record: PaymentRecord, reference: Reference) -> tuple[str, ..
 
 
 def _add_suspicions(texts: list[str], accepted: Columns, amounts: Sequence[Decimal], reference: Reference) -> set[int]:
-    """Write suspicions into the texts; the numbers of suspicious rows. Most rows need no second look."""
+    """Write suspicions into the texts; returns the numbers of suspicious rows. Most rows are not examined further."""
     lowest = min((rule.suspicious_above for rule in reference.currencies.values()), default=Decimal(0))
     look = {
         *compress(count(), map(lowest.__lt__, amounts)),

@@ -1,4 +1,4 @@
-"""The number that says where a commit stands in the order of commits."""
+"""The watermark: the number of a commit in commit order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from typing import Any
 
 
 def take_watermark(cursor: Any) -> int:
-    """The next watermark. Its lock is held until COMMIT, so this comes last in a transaction."""
+    """The next watermark. It stays locked until COMMIT, so take it last in a transaction."""
     cursor.execute("UPDATE intake_watermark SET last = last + 1 RETURNING last")
     return int(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""The write door as its users see it: rows go in, they are judged here and written on lanes, in order."""
+"""The entry point of the intake: rows are validated here and written by the intake writers, in order."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from fcgraph.intake.validation import BatchValidator, Message
 from fcgraph.intake.writers import Finalize, IntakeWriters
 from fcgraph.settings import Settings
 
-MORE_CONNECTIONS = 3  # for judging, for the heartbeat of an import, and one to spare
+MORE_CONNECTIONS = 3  # for validation, for the heartbeat of an import, and one spare
 
 
 def utc_now() -> datetime:
-    """The present. Edges of time enter here only; tests hand in their own clock."""
+    """The current time. The only clock of the intake; tests pass another one."""
     return datetime.now(UTC)
 
 
-# A block of rows is some 100,000 young objects without cycles: by default Python would look through them forty times.
+# A block of rows creates about 100,000 objects without cycles: by default Python would scan them forty times.
 GARBAGE_THRESHOLDS = (200_000, 50, 100)
 
 
 def collect_garbage_rarely() -> None:
-    """For processes that bring many rows through the intake: look for reference cycles less often."""
+    """Collect garbage less often, in processes that write many rows through the intake."""
     gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 def engine_of(settings: Settings, name: str) -> Engine:
-    """An engine fit for a writer: a connection for each lane and some more, and the timeouts. Make it after a fork."""
+    """An engine for a writer: one connection per intake writer and a few more, with timeouts. Create after a fork."""
     return db.make_engine(
         settings.database_url,
         name=name,
@@ -48,7 +48,7 @@ def engine_of(settings: Settings, name: str) -> Engine:
 
 
 def validator_of(engine: Engine, settings: Settings, clock: Callable[[], datetime] = utc_now) -> BatchValidator:
-    """A judge with the limits of the settings."""
+    """A validator with the limits of the settings."""
     return BatchValidator(
         engine,
         clock=clock,
@@ -59,10 +59,10 @@ def validator_of(engine: Engine, settings: Settings, clock: Callable[[], datetim
 
 
 class Writer:
-    """Judges rows on the caller's thread and writes them on lanes. Everything handed in commits in order.
+    """Validates rows on the caller's thread and writes them on other threads. Batches commit in the order submitted.
 
-    `engine` comes from `engine_of`, or is like it. Errors of the database
-    come out of `submit_*` or `drain`; after one, nothing later has committed and the writer should be closed.
+    `engine` is one from `engine_of` or equivalent. Database errors are raised by `submit_*` or `drain`; after an error,
+    no later batch has been committed and the writer should be closed.
     """
 
     def __init__(self, engine: Engine, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -72,9 +72,9 @@ class Writer:
         self._writers = self._new_writers()
 
     def submit_messages(self, messages: Sequence[Message], source: Source, correlation_id: str) -> Batch:
-        """Kafka messages as (partition, offset, value). Positions and counts are written with them.
+        """Submit Kafka messages as (partition, offset, value). Positions and counts are written with them.
 
-        Returns the judged batch, so that the caller can say what was rejected; it is written only after `drain`.
+        Returns the validated batch, so that the caller can report rejections; it is written only after `drain`.
         """
         batch = self._validator.messages(messages, source, correlation_id)
         self._writers.submit(batch, kafka_offsets.close)
@@ -83,9 +83,9 @@ class Writer:
     def submit_chunk(
         self, chunk: Chunk, header: Header, source: Source, correlation_id: str, line_max_bytes: int, finalize: Finalize
     ) -> None:
-        """A chunk of a CSV file; `finalize` closes the batch (progress of the import, counts) before it commits.
+        """Submit a chunk of a CSV file; `finalize` closes the batch (progress of the import, counts) before it commits.
 
-        Raises Refused for a chunk with another header in it; the chunks before it are written then.
+        Raises Refused if the chunk contains another header; the chunks before it are written first.
         """
         batch = self._validator.csv(chunk, header, source, correlation_id, line_max_bytes)
         if batch.other_header is not None:
@@ -95,7 +95,7 @@ class Writer:
         self._writers.submit(batch, finalize)
 
     def submit_rows(self, rows: Sequence[dict[str, str | None]], correlation_id: str) -> Counts:
-        """Rows we made ourselves (the demo payments). Waits, and returns what became of them."""
+        """Write generated rows (the demo payments). Waits, and returns the result."""
         found: list[Counts] = []
 
         def finalize(cursor: Any, batch: Batch, result: BatchResult) -> None:
@@ -107,11 +107,11 @@ class Writer:
         return found[0]
 
     def drain(self) -> None:
-        """Wait until everything handed in has committed. Raises the first error."""
+        """Wait until every submitted batch has committed. Raises the first error."""
         self._writers.drain()
 
     def reset(self) -> None:
-        """Start anew after an error: forget what was handed in and not written."""
+        """Reset after an error: drop batches that were submitted and not written."""
         self._writers.close()
         self._writers = self._new_writers()
 
@@ -119,5 +119,5 @@ class Writer:
         return IntakeWriters(self._engine, self._settings.intake_lanes, self._settings.intake_lock_timeout_seconds)
 
     def close(self) -> None:
-        """End the lanes' threads."""
+        """Stop the writer threads."""
         self._writers.close()

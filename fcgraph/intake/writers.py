@@ -1,11 +1,11 @@
-"""Lanes: several batches of one writer are written at once, and commit in the order they were handed in.
+"""Intake writers: several batches of one writer are written concurrently, and commit in the order submitted.
 
-The long part of a batch (COPY) runs beside its neighbour's; then it waits until the batch before it has committed. So
-a writer's progress has no holes, and rows of one id are settled in their order of arrival.
+The long part of a batch (COPY) runs in parallel with other batches; then it waits until the batch before it has
+committed. So the progress has no gaps, and rows of one id are applied in order of arrival.
 
-Two writers may wait for each other in a way PostgreSQL cannot see (a batch waits for its neighbour here, in memory).
-So a batch that waits longer than the lock timeout, or meets an id that somebody else has just written, rolls back,
-makes its followers roll back, and is written again alone, in the order of ids: then nobody can wait in a circle.
+Two writers may deadlock in a way PostgreSQL cannot detect, because a batch waits for the one before it in memory. So a
+batch that waits longer than the lock timeout, or finds an id just written by another writer, rolls back, makes the
+batches after it roll back, and is written again alone, in the order of ids: then a deadlock is impossible.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fcgraph.intake.batch import Batch
 from fcgraph.observability import log
 
 RETRIES_MAX = 20
-# Another writer was faster, or waits for us: deadlock, lock timeout, serialization failure, the same id just inserted.
+# Another writer was first, or waits for this one: deadlock, lock timeout, serialization failure, id just inserted.
 _RETRY_CODES = frozenset({"40P01", "55P03", "40001", "23505"})
 
 Finalize = Callable[[Any, Batch, BatchResult], None]  # closes a batch: counts, progress, watermark; before its commit
@@ -41,15 +41,15 @@ class _State(Enum):
 
 
 class _Yielded(Exception):
-    """The batch before this one is being written again; this one must let go of its locks."""
+    """The batch before this one is being written again; this one must release its locks."""
 
 
 class NotWritten(Exception):
-    """A batch was not written because one before it failed; the first error says why."""
+    """A batch was not written because an earlier one failed; the first error says why."""
 
 
 class _Task:
-    """One batch on its way."""
+    """A batch that is being written."""
 
     def __init__(
         self, batch: Batch, finalize: Finalize, before: _Task | None, ids: set[str], in_flight: set[str]
@@ -64,11 +64,11 @@ class _Task:
 
 
 class IntakeWriters:
-    """Writes batches on `count` connections. Used by one thread; `submit` blocks while all lanes are busy."""
+    """Writes batches on `count` connections. Used by one thread; `submit` blocks while all connections are busy."""
 
     def __init__(self, engine: Engine, count: int, lock_timeout_seconds: float) -> None:
         self._engine = engine
-        # Set by every transaction itself: without it a circle of waits would last for ever.
+        # Set by every transaction itself: without it a deadlock across writers would never end.
         self._set_lock_timeout = f"SET LOCAL lock_timeout = {int(lock_timeout_seconds * 1000)}"
         self._pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="intake-writer")
         self._pending: deque[_Task] = deque()
@@ -77,7 +77,7 @@ class IntakeWriters:
         self._log = log.get(__name__)
 
     def submit(self, batch: Batch, finalize: Finalize) -> None:
-        """Hand in a batch. Raises the error of an earlier batch, after which nothing more is committed."""
+        """Submit a batch. Raises the error of an earlier batch, after which nothing more is committed."""
         self._collect_finished()
         while len(self._pending) >= self._pending_max:
             self._finish_first()
@@ -90,12 +90,12 @@ class IntakeWriters:
         task.done = self._pool.submit(self._write, task)
 
     def drain(self) -> None:
-        """Wait until everything handed in has committed. Raises the first error; then nothing after it has."""
+        """Wait until every submitted batch has committed. Raises the first error; no later batch has committed then."""
         while self._pending:
             self._finish_first()
 
     def close(self) -> None:
-        """End the threads. What was not drained may or may not have committed."""
+        """Stop the threads. Batches not drained may or may not have committed."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _collect_finished(self) -> None:
@@ -108,7 +108,7 @@ class IntakeWriters:
         try:
             task.done.result()
         except BaseException:
-            # Nothing after a failed batch commits; wait for the rest so that no lane writes any more.
+            # Nothing after a failed batch commits; wait for the rest so that no thread is still writing.
             for later in list(self._pending)[1:]:
                 if later.done is not None:
                     later.done.exception()
@@ -178,7 +178,7 @@ class IntakeWriters:
 
 
 def worth_again(error: BaseException) -> bool:
-    """Whether the transaction was rolled back only because another writer was faster or waits for us."""
+    """Whether the transaction was rolled back only because another writer was first or waits for this one."""
     if isinstance(error, _Yielded | WriteContention):
         return True
     cause = error.orig if isinstance(error, DBAPIError) else error

@@ -1,6 +1,6 @@
-"""Kafka as the consumer and the producer meet it: is it there, which topic is this, how is a missing one made.
+"""Kafka for the consumer and the producer: availability, the topic's identity, creation of a missing topic.
 
-Reads and sends no message. Works on Apache Kafka and on librdkafka's in-process broker, which knows fewer requests.
+Reads and sends no messages. Works with Apache Kafka and librdkafka's in-process broker, which supports less.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from quixstreams.models.topics import Topic, TopicAdmin, TopicConfig, TopicManag
 from fcgraph.intake.kafka_positions import Extent
 from fcgraph.settings import Settings
 
-IN_PROCESS_CLUSTER = "mockCluster"  # how the cluster id of librdkafka's in-process broker begins
-RECONNECT_MAX_MS = 1000  # librdkafka's own 10 s would make a broker that is back look away for longer
+IN_PROCESS_CLUSTER = "mockCluster"  # prefix of the cluster id of librdkafka's in-process broker
+RECONNECT_MAX_MS = 1000  # with librdkafka's default, 10 s, a restarted broker is noticed too late
 
 
 class TopicIdentity(NamedTuple):
-    """What tells a topic from another one of the same name: on another cluster, or deleted and made anew."""
+    """Distinguishes topics of the same name: on another cluster, or deleted and recreated."""
 
     cluster_id: str
     topic: str
@@ -29,29 +29,29 @@ class TopicIdentity(NamedTuple):
 
 
 def client_config() -> dict[str, Any]:
-    """What every client of ours is told, beside the broker's address."""
+    """The options of all our clients, in addition to the broker's address."""
     return {"reconnect.backoff.max.ms": RECONNECT_MAX_MS, "log.connection.close": False}
 
 
 def make_admin(settings: Settings) -> AdminClient:
-    """A client for questions about the cluster. Makes no connection yet."""
+    """An admin client. Does not connect yet."""
     return AdminClient(
         {"bootstrap.servers": settings.kafka_broker, "logger": logging.getLogger(__name__), **client_config()}
     )
 
 
 def is_in_process(cluster: ClusterMetadata) -> bool:
-    """Whether the broker is librdkafka's own, which lives in some process's memory."""
+    """Whether this is librdkafka's in-process broker, which lives in the memory of a process."""
     return str(cluster.cluster_id).startswith(IN_PROCESS_CLUSTER)
 
 
 def identify(admin: AdminClient, topic: str, timeout_seconds: float) -> TopicIdentity:
-    """Ask the cluster which topic this is. Raises KafkaException when it does not answer or has no such topic.
+    """Get the topic's identity from the cluster. Raises KafkaException when it does not respond or has no such topic.
 
-    The in-process broker gives topics no id, but none of its topics outlives it: its address (a random port) and its
-    cluster id (an address in its process's memory) are new whenever it is started, so together they serve as the id.
+    The in-process broker has no topic ids, but its topics do not outlive it. Its address (a random port) and its
+    cluster id (an address in its process's memory) are new after each start, so together they serve as the id.
     """
-    cluster = admin.list_topics(timeout=timeout_seconds)  # of all topics: naming a missing one might make it
+    cluster = admin.list_topics(timeout=timeout_seconds)  # lists all topics: naming a missing one might create it
     if is_in_process(cluster):
         topic_id = ",".join(sorted(f"{broker.host}:{broker.port}" for broker in cluster.brokers.values()))
     else:
@@ -61,7 +61,7 @@ def identify(admin: AdminClient, topic: str, timeout_seconds: float) -> TopicIde
 
 
 def extents(admin: AdminClient, topic: str, partitions: Sequence[int], timeout_seconds: float) -> dict[int, Extent]:
-    """Ask the cluster where these partitions start and end. Raises KafkaException."""
+    """Get from the cluster where these partitions start and end. Raises KafkaException."""
     wanted = [TopicPartition(topic, partition) for partition in partitions]
     questions = [
         admin.list_offsets(
@@ -82,7 +82,7 @@ def extents(admin: AdminClient, topic: str, partitions: Sequence[int], timeout_s
 
 
 class InProcessTopicAdmin(TopicAdmin):
-    """Topics of the in-process broker: it makes a topic when asked about it, and has no configuration to tell."""
+    """Topics of the in-process broker: it creates a topic on a metadata request, and has no topic configuration."""
 
     def inspect_topics(self, topic_names: list[str], timeout: float = 30) -> dict[str, TopicConfig | None]:
         found: dict[str, TopicConfig | None] = {}
@@ -97,7 +97,7 @@ class InProcessTopicAdmin(TopicAdmin):
 
 
 def topic_manager(settings: Settings, cluster: ClusterMetadata) -> TopicManager:
-    """What an Application asks about topics, and makes a missing one with."""
+    """Looks up topics for an Application, and creates missing ones."""
     kind = InProcessTopicAdmin if is_in_process(cluster) else TopicAdmin
     return TopicManager(
         topic_admin=kind(broker_address=settings.kafka_broker, extra_config=client_config()),

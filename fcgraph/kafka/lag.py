@@ -1,7 +1,7 @@
-"""How far a consumer group is behind a topic, as data for `status` and `/health/ready`. Joins no group.
+"""The lag of a consumer group on a topic, as data for `status` and `/health/ready`. Does not join the group.
 
-What counts is what can be delivered: a partition may end in transaction markers and aborted messages, which nobody is
-ever delivered, and messages behind an open transaction cannot be delivered yet.
+Only what can be delivered counts. A partition may end in transaction markers and aborted messages, which are never
+delivered, and messages behind an open transaction cannot be delivered yet.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fcgraph.errors import Unavailable
 
 Answer = TypeVar("Answer")
 
-# A broker that has just started answers so for a moment.
+# Errors of a broker that is starting.
 STARTING = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -35,7 +35,7 @@ STARTING = (
     KafkaError._WAIT_COORD,
 )
 STARTING_SECONDS = 0.1
-FETCH_WAIT_MS = 10  # how long a broker holds back the answer that there is no more
+FETCH_WAIT_MS = 10  # how long a broker delays an empty response
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class PartitionLag:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """All partitions of a topic; none when there is no such topic."""
+    """All partitions of a topic; empty when the topic does not exist."""
 
     partitions: tuple[PartitionLag, ...]
 
@@ -101,18 +101,18 @@ class _Extent(NamedTuple):
 
 
 class _First(NamedTuple):
-    """The first message that can be delivered, and when it was sent (None when it does not say)."""
+    """The first message that can be delivered, and when it was sent (None when unknown)."""
 
     offset: int
     sent_at: datetime | None
 
 
 class LagReader:
-    """Keeps its connections between two questions, since making them takes longer than the answer. One at a time."""
+    """Keeps its connections open, since connecting takes longer than a read. For one read at a time."""
 
     def __init__(self, broker: str, topic: str, group: str) -> None:
         self._topic = topic
-        # log_level 0: what goes wrong is raised; librdkafka's own lines would only repeat it
+        # log_level 0: errors are raised; librdkafka's log lines would only repeat them
         client = {"bootstrap.servers": broker, "log_level": 0, "reconnect.backoff.max.ms": 1000}
         self._admin = AdminClient(client)
         self._consumer = Consumer(
@@ -126,20 +126,20 @@ class LagReader:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
-                "queued.min.messages": 1,  # one is looked at
-                "fetch.queue.backoff.ms": 1,  # librdkafka's own second is how long it would not go on after that one
+                "queued.min.messages": 1,  # only one is needed
+                "fetch.queue.backoff.ms": 1,  # by default librdkafka pauses for a second after that one
             }
         )
 
     def read(self, timeout_seconds: float) -> Lag:
-        """Ask the cluster, for at most this time in all. Raises Unavailable when it does not answer in time."""
+        """Read the lag within this time. Raises Unavailable when the cluster does not respond in time."""
         deadline = time.monotonic() + timeout_seconds
         try:
             return _when_it_passes(lambda: self._read(deadline), deadline)
         except KafkaException as e:
-            raise Unavailable(f"Kafka does not tell how far the consumer is: {e.args[0].str()}") from e
+            raise Unavailable(f"Consumer lag could not be read from Kafka: {e.args[0].str()}") from e
         except TimeoutError as e:
-            raise Unavailable("Kafka does not tell how far the consumer is: no answer in time") from e
+            raise Unavailable("Consumer lag could not be read from Kafka: no response in time") from e
 
     def _read(self, deadline: float) -> Lag:
         found = self._consumer.list_topics(self._topic, timeout=_left(deadline)).topics[self._topic].partitions
@@ -169,7 +169,7 @@ class LagReader:
         return Lag(tuple(partitions))
 
     def _extents(self, wanted: Sequence[TopicPartition], deadline: float) -> dict[int, _Extent]:
-        """Three questions for all partitions, on their way at the same time."""
+        """Three requests for all partitions, sent at the same time."""
         questions = [
             self._admin.list_offsets(
                 dict.fromkeys(wanted, spec), isolation_level=level, request_timeout=_left(deadline)
@@ -187,7 +187,7 @@ class LagReader:
         return {tp.partition: _Extent(*(answer[tp.partition] for answer in answers)) for tp in wanted}
 
     def _first(self, begins: dict[int, int], deadline: float) -> dict[int, _First]:
-        """The first message of each of these partitions that can be delivered; its end where there is none."""
+        """The first deliverable message of each partition; the partition's end where there is none."""
         waiting = set(begins)
         found: dict[int, _First] = {}
         if waiting:
@@ -219,13 +219,13 @@ class LagReader:
 
 
 def read_lag(broker: str, topic: str, group: str, *, timeout_seconds: float) -> Lag:
-    """Ask once, for at most `timeout_seconds` in all. Raises Unavailable when the cluster does not answer in time."""
+    """Read once, within `timeout_seconds`. Raises Unavailable when the cluster does not respond in time."""
     with LagReader(broker, topic, group) as reader:
         return reader.read(timeout_seconds)
 
 
 def _begin(next_offset: int | None, extent: _Extent) -> int:
-    """Where reading goes on. A position outside the log is one of a topic made anew, or of expired messages."""
+    """Where reading continues. A position outside the log belongs to a recreated topic or to expired messages."""
     return extent.start if next_offset is None or not extent.start <= next_offset <= extent.high else next_offset
 
 
@@ -239,7 +239,7 @@ def _left(deadline: float) -> float:
 
 
 def _when_it_passes(ask: Callable[[], Answer], deadline: float) -> Answer:
-    """The answer; asked again while the cluster is still settling who keeps the group's offsets."""
+    """The result; retried while the cluster is still electing the group's coordinator."""
     while True:
         try:
             return ask()

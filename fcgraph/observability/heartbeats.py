@@ -1,7 +1,7 @@
-"""When each process last made progress: one row a process, written by its own loop and by nothing else.
+"""When each process last made progress: one row per process, written only by its main loop.
 
-A process that is stopped, hangs or was killed writes no more, and is stalled after a while. One that ends in an orderly
-way removes its row.
+A process that is stopped, hangs or was killed writes no more, and counts as stalled after a while. A process that ends
+normally removes its row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = log.get(__name__)
 
 
 class Heartbeat:
-    """The row of this process. `beat` belongs into the loop that does the work, wherever a turn of it ends."""
+    """The row of this process. Call `beat` at the end of each iteration of the loop that does the work."""
 
     def __init__(self, engine: Engine, process: str, instance: str, *, every_seconds: float) -> None:
         self._engine = engine
@@ -38,7 +38,7 @@ class Heartbeat:
         self._is_away = False
 
     def beat(self) -> None:
-        """Say that there is progress, at most every so often. That PostgreSQL is away is said once, and no error."""
+        """Record progress, rate-limited. When PostgreSQL is unavailable this is logged once and is not an error."""
         if time.monotonic() < self._next_at:
             return
         self._next_at = time.monotonic() + self._every_seconds
@@ -65,7 +65,7 @@ class Heartbeat:
         connection.execute(row.on_conflict_do_update(index_elements=list(self._key), set_=changed))
 
     def end(self) -> None:
-        """Remove the row: the process ends because it was asked to."""
+        """Remove the row: the process was stopped on request."""
         try:
             with db.write(self._engine) as connection:
                 mine = sa.and_(*(getattr(ProcessHeartbeat, name) == value for name, value in self._key.items()))
@@ -78,7 +78,7 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Progress:
-    """A process as its row tells: `state` is running, or stalled when it made no progress for too long."""
+    """A process according to its row: `state` is running, or stalled when it made no progress for too long."""
 
     process: str
     instance: str

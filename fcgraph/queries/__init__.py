@@ -1,7 +1,7 @@
-"""What "payments of a user" and "daily total" mean, as SQL; used by GraphQL, the REST views and the report.
+"""SQL definitions of "payments of a user" and "daily total", shared by GraphQL, the REST views and the report.
 
-Here is the text of statements and their values; running them is the caller's. A module a noun: `payments`, `totals`,
-`users`, `history`, `imports`, `reports`; `pages` has cursors, `columns` what each field is.
+This package builds the text of statements and their values; the caller runs them. There is one module per noun:
+`payments`, `totals`, `users`, `history`, `imports`, `reports`. `pages` holds cursors, `columns` defines each field.
 """
 
 from fcgraph.queries.statement import Statement as Statement

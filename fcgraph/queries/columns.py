@@ -1,6 +1,7 @@
-"""What each field of a payment, a user and a daily total is in SQL, and how its value becomes JSON text.
+"""The SQL of each field of a payment, a user and a daily total, and how its value becomes JSON text.
 
-One definition: the fast path lets PostgreSQL write the JSON, every other reader selects the value of the same column.
+There is one definition of each: on the fast path PostgreSQL writes the JSON; every other reader selects the value of
+the same column.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# A value's SQL as JSON text. `text` is escaped; the others cannot hold a character that JSON escapes.
+# SQL that turns a value into JSON text. `text` is escaped; the other kinds cannot contain a character to escape.
 JSON_OF_KIND = {
     "uuid": "'\"' || {0}::text || '\"'",
     "code": "'\"' || {0} || '\"'",
@@ -20,13 +21,13 @@ JSON_OF_KIND = {
     "int": "{0}::text",
     "bool": "{0}::text",
     "codes": "array_to_json({0})::text",
-    # PostgreSQL leaves out the trailing zeros of the fraction, and so does `api/scalars.py`.
-    # The session's zone is UTC and it writes dates as ISO 8601, but for the T.
+    # PostgreSQL omits trailing zeros of the fraction, and so does `api/scalars.py`.
+    # The session's time zone is UTC and its dates are ISO 8601, except for the missing T.
     "instant": "'\"' || replace({0}::timestamp::text, ' ', 'T') || 'Z\"'",
 }
 
 
-# The decimals of a row's currency. A join would be paid per row, and so would looking up what nearly always is two.
+# The number of decimals of a row's currency. Nearly always it is two; a join or a lookup would be paid for each row.
 _MINOR_UNITS = (
     "CASE WHEN {0} <> ALL (ARRAY(SELECT code FROM currency WHERE minor_units <> 2)) THEN 2"
     " ELSE ((SELECT jsonb_object_agg(code, minor_units) FROM currency) -> {0})::int END"
@@ -36,7 +37,7 @@ MINOR_UNITS = _MINOR_UNITS.format("{0}.currency")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field's SQL (`{0}` stands for the alias of its row), its kind, and whether it needs the row's batch `b`."""
+    """A field's SQL (`{0}` is the alias of its row), its kind, and whether it needs the row's batch `b`."""
 
     sql: str
     kind: str
@@ -44,7 +45,7 @@ class Column:
     of_batch: bool = False
 
     def json(self, alias: str) -> str:
-        """SQL of this field's JSON text."""
+        """The SQL of this field's JSON text."""
         text = JSON_OF_KIND[self.kind].format(self.sql.format(alias))
         return f"COALESCE({text}, 'null')" if self.nullable else text
 
@@ -57,7 +58,7 @@ class Shape:
     columns: Mapping[str, Column]
 
     def select(self, alias: str, prefix: str = "") -> str:
-        """Every column as a value, named by its GraphQL field, for readers that want values."""
+        """Select every column as a value, named by its GraphQL field, for readers that need values."""
         return ", ".join(f'{c.sql.format(alias)} AS "{prefix}{name}"' for name, c in self.columns.items())
 
 
@@ -86,12 +87,12 @@ PAYMENT = Shape(
     },
 )
 
-# What the indexes of a user's payments hold: a page of these columns is read without the table, where a user's payments
-# lie far apart; and the fields that need more.
+# The columns in the indexes of a user's payments: a page of them is read without the table, where a user's payments
+# are scattered. Below: the fields that need more.
 IN_INDEX = "transaction_id, sender_id, receiver_id, amount, currency, timestamp, status, is_suspicious"
 BEYOND_INDEX = ("suspicions", "recordedAt", "source")
 
-# Where a payment, a revision or a kept record came from: from a row `{0}` and its batch `b`.
+# Where a payment, a revision or an intake record came from, read from a row `{0}` and its batch `b`.
 SOURCE = Shape(
     "RecordSource",
     {
@@ -122,7 +123,7 @@ REVISION = Shape(
     },
 )
 
-# What a payment was before a revision; the columns are NULL where the row has no `previous`.
+# The state of a payment before a revision; the columns are NULL where the row has no `previous`.
 _CURRENCY_BEFORE = "({0}.previous->>'currency')"
 PAYMENT_STATE = Shape(
     "PaymentState",
@@ -163,6 +164,6 @@ CURRENCY_TOTAL = Shape(
     },
 )
 
-# A row's batch and its topic, for columns of the batch: joined to many rows, or looked up for one.
+# A row's batch and its topic, for columns of the batch: joined to many rows or looked up for one row.
 BATCH = "intake_batches b LEFT JOIN kafka_topics k ON k.topic_ref = b.topic_ref"
 BATCH_JOIN = f" JOIN ({BATCH}) ON b.batch_id = t.batch_id"

@@ -1,6 +1,6 @@
-"""Days as conditions on `timestamp`: bounds that an index can use, and the exact date where they are not enough.
+"""Days as conditions on `timestamp`: bounds that an index can use, and the exact date where bounds are not enough.
 
-What a day is stands in `fcgraph.days`.
+`fcgraph.days` defines what a day is.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ MARGIN = f"interval '{UNPROVEN.days} days'"
 
 
 def day_sql(timestamp: str, zone: str) -> str:
-    """The date of an instant in the zone: the label of a payment's day. Both are SQL expressions."""
+    """The date of an instant in the time zone, which labels a payment's day. Both arguments are SQL expressions."""
     return f"({timestamp} AT TIME ZONE {zone})::date"
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`[begins, ends)`, SQL of two instants (None: no limit), and conditions that must hold besides."""
+    """`[begins, ends)`, the SQL of two instants (None: no limit), and further conditions that must hold."""
 
     begins: str | None = None
     ends: str | None = None
@@ -30,14 +30,14 @@ class Bounds:
 
     @property
     def conditions(self) -> list[str]:
-        """All of it as conditions on `timestamp`."""
+        """The bounds and the further conditions, as conditions on `timestamp`."""
         begins = [f"timestamp >= {self.begins}"] if self.begins is not None else []
         ends = [f"timestamp < {self.ends}"] if self.ends is not None else []
         return [*begins, *ends, *self.further]
 
 
 def of_range(values: Values, start: date | None, end: date | None, time_zone: str) -> Bounds:
-    """The days from `start` to `end`, both inclusive; None is no limit."""
+    """The days from `start` to `end`, both inclusive; None means no limit."""
     begins = ends = None
     further = []
     if start is not None:
@@ -56,28 +56,28 @@ def of_range(values: Values, start: date | None, end: date | None, time_zone: st
 
 
 def of_one_of(day: str, start: date, end: date, time_zone: str, zone: str) -> Bounds:
-    """The day that is the SQL expression `day`, one of those from `start` to `end`. `zone` is SQL of the zone."""
+    """The day in the SQL expression `day`, which is between `start` and `end`. `zone` is the SQL of the time zone."""
     midnight, next_midnight = (f"(({at})::timestamp AT TIME ZONE {zone})" for at in (day, f"({day}) + 1"))
     if are_plain(start, end, time_zone):
         return Bounds(midnight, next_midnight)
-    # Some of these days begin elsewhere: PostgreSQL takes the later one of a repeated midnight.
+    # Some of these days do not begin at PostgreSQL's midnight: it picks the later one of a repeated midnight.
     label = day_sql("timestamp", zone)
     return Bounds(f"({midnight} - {MARGIN})", f"({next_midnight} + {MARGIN})", (f"{label} = {day}",))
 
 
 @dataclass(frozen=True, slots=True)
 class ManyDays:
-    """Days that are rows of a FROM item: what to unnest for their bounds, and the bounds of the row at hand."""
+    """Days that are rows of a FROM item: the spans to unnest, and the bounds of the current row."""
 
     spans: Sequence[Span]
-    zone: str | None  # SQL, when some of the spans are not exact
+    zone: str | None  # SQL of the time zone if some spans are not exact
 
     def bounds(self, begins: str, ends: str, day: str) -> Bounds:
-        """The bounds, with the names of the columns of the row."""
+        """The bounds of a row, from the names of its columns."""
         return Bounds(begins, ends, (f"{day_sql('timestamp', self.zone)} = {day}",) if self.zone is not None else ())
 
 
 def of_many(values: Values, days: Sequence[date], time_zone: str) -> ManyDays:
-    """Each of these days."""
+    """The bounds of each of these days."""
     spans = [span(day, day, time_zone) for day in days]
     return ManyDays(spans, None if all(s.is_exact for s in spans) else values.add(time_zone, "text"))

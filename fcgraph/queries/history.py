@@ -1,4 +1,4 @@
-"""What became of payments: their revisions, from the first storing to now, each with the place it came from."""
+"""The history of payments: their revisions, from the first version to the current one, each with its source."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fcgraph.queries.statement import Statement, Values
 
 
 def revisions_sql(of: str) -> str:
-    """A SELECT of all revisions of the payments whose id is `of` (such as `= $1`); whoever asks has seen the payments.
+    """A SELECT of all revisions of the payments whose id matches `of` (such as `= $1`).
 
-    Revision 1 is the payment as first stored: its status is what the first change says it was before, or the present
-    one when nothing changed.
+    There is no check of the viewer: the caller has already read the payments. Revision 1 is the payment as first
+    stored: its status is the previous status of the first change, or the current one if nothing changed.
     """
     return (
         "SELECT p.transaction_id, 1 AS revision, p.batch_id, p.source_position, p.source_partition,"
@@ -27,7 +27,7 @@ def revisions_sql(of: str) -> str:
 
 
 def history(transaction_ids: Sequence[UUID]) -> Statement:
-    """All revisions of the given payments, ordered by payment and revision."""
+    """All revisions of these payments, ordered by payment and revision."""
     values = Values()
     revisions = revisions_sql(f"= ANY({values.add(list(transaction_ids), 'uuid[]')})")
     return Statement(

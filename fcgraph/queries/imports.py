@@ -12,7 +12,7 @@ from fcgraph.queries.viewer import Viewer
 from fcgraph.record_filter import RecordFilter
 
 IMPORTS_ORDER = Order("imports", (("i.import_id", "uuid"),), descending=True)
-# In an import by line, elsewhere newest first.
+# Within one import by line, otherwise newest first.
 LINES_ORDER = Order("lines", (("r.position", "bigint"), ("r.record_id", "uuid")), descending=False)
 RECORDS_ORDER = Order("records", (("r.record_id", "uuid"),), descending=True)
 
@@ -22,8 +22,8 @@ JOB = (
     " i.updated_count, i.duplicate_count, i.stale_count, i.conflict_count, i.rejected_count, i.suspicious_count,"
     " i.skipped_lines"
 )
-# Amounts of a difference are at their currency's scale. The currency is the difference's own where it differs as well,
-# else the payment's; a currency that nobody knows leaves the amount as it came, and no digit is ever rounded away.
+# Amounts of a difference have their currency's scale. If the currency differs too, each side has its own; otherwise it
+# is the payment's. With an unknown currency the amount stays as it arrived. Rounding never removes a digit.
 _SCALED = (
     "(SELECT to_jsonb(round(a.amount, greatest(scale(a.amount), COALESCE(c.minor_units, 0)))::text)"
     " FROM (SELECT (d.value->>'{side}')::numeric AS amount) a LEFT JOIN currency c ON c.code = COALESCE("
@@ -44,7 +44,7 @@ RECORDS_FROM = " FROM intake_records r LEFT JOIN kafka_topics k ON k.topic_ref =
 
 
 def _for_operators(viewer: Viewer) -> list[str]:
-    """Imports and kept records hold other people's payments: only an operator sees them."""
+    """Imports and intake records contain other people's payments: only an operator sees them."""
     return [] if viewer.user_id is None else ["false"]
 
 
@@ -75,14 +75,14 @@ def imports(states: Sequence[str] | None, page: PageRequest, *, viewer: Viewer) 
 
 
 def imports_count(states: Sequence[str] | None, *, viewer: Viewer) -> Statement:
-    """How many imports the whole list has."""
+    """The number of imports in the whole list."""
     values = Values()
     where = _in_states(values, states, viewer)
     return Statement(f"SELECT count(*) FROM imports i{_where(where)}", values.items)
 
 
 def import_totals(import_ids: Sequence[UUID]) -> Statement:
-    """Sums of imports per currency, at the currency's scale (as it is for a currency that is not known)."""
+    """Sums of imports per currency, at the currency's scale (unchanged if the currency is unknown)."""
     values = Values()
     ids = values.add(list(import_ids), "uuid[]")
     return Statement(
@@ -96,11 +96,11 @@ def import_totals(import_ids: Sequence[UUID]) -> Statement:
 
 @dataclass(frozen=True)
 class RecordQuery(RecordFilter):
-    """Which intake records a viewer asks for."""
+    """The intake records that a viewer requests."""
 
     @property
     def order(self) -> Order:
-        """By line inside one import, elsewhere newest first."""
+        """By line within one import, otherwise newest first."""
         return RECORDS_ORDER if self.import_id is None else LINES_ORDER
 
     def conditions(self, values: Values, viewer: Viewer) -> list[str]:
@@ -108,7 +108,7 @@ class RecordQuery(RecordFilter):
 
 
 def records(query: RecordQuery, page: PageRequest, *, viewer: Viewer) -> Statement:
-    """A page of kept records."""
+    """A page of intake records."""
     values = Values()
     where = query.conditions(values, viewer)
     seek, tail = query.order.seek(values, page)
@@ -116,20 +116,20 @@ def records(query: RecordQuery, page: PageRequest, *, viewer: Viewer) -> Stateme
 
 
 def records_count(query: RecordQuery, *, viewer: Viewer) -> Statement:
-    """How many kept records the whole list has."""
+    """The number of intake records in the whole list."""
     values = Values()
     return Statement(f"SELECT count(*){RECORDS_FROM}{_where(query.conditions(values, viewer))}", values.items)
 
 
 def record(record_id: UUID, *, viewer: Viewer) -> Statement:
-    """One kept record, or no row."""
+    """One intake record, or no row."""
     values = Values()
     where = [f"r.record_id = {values.add(record_id, 'uuid')}", *_for_operators(viewer)]
     return Statement(f"SELECT {RECORD}{RECORDS_FROM}{_where(where)}", values.items)
 
 
 def problem_counts(query: RecordQuery, *, viewer: Viewer) -> Statement:
-    """How many records have each problem code, the commonest first; a record counts once for each of its codes."""
+    """The number of records per problem code, most frequent first; a record counts once for each of its codes."""
     values = Values()
     where = query.conditions(values, viewer)
     codes = "SELECT DISTINCT p->>'code' AS code FROM jsonb_array_elements(r.problems) p"

@@ -19,7 +19,7 @@ GAPS = Statement(
 
 
 def shown(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What `GAPS` found: how many gaps there are, and the latest of them."""
+    """The result of `GAPS`: the number of gaps, and the latest ones."""
     found = [dict(row) for row in rows]
     return {
         "count": found[0]["gap_count"] if found else 0,

@@ -1,4 +1,4 @@
-"""Pages by key: what was asked, cursors, and the piece of SQL that starts after one. Offsets are not used anywhere."""
+"""Keyset pagination: page requests, cursors, and the SQL that starts after a cursor. Offsets are not used anywhere."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fcgraph.queries.statement import Values
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-# A text in a sort key has at most so many characters: the cursor of a longer one would not be accepted, and an index
-# could not hold it (2,704 bytes an entry). A list of longer texts is sorted by their `beginning`, then by an id.
+# The longest text in a sort key. The cursor of a longer one would be too long, and an index could not store it (an
+# entry has at most 2,704 bytes). A list of longer texts is sorted by their `beginning`, then by an id.
 KEY_TEXT_MAX_CHARS = 200
-CURSOR_LENGTH_MAX = 2048  # anything longer was not made here: even a text full of escapes makes 1,700
+CURSOR_LENGTH_MAX = 2048  # ours are shorter: a text full of escapes makes 1,700
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A page: `size` rows after `after` and before `before`, taken from the end when `backwards`."""
+    """A page: `size` rows after `after` and before `before`; the last ones when `backwards`."""
 
     size: int
     backwards: bool = False
@@ -41,20 +41,20 @@ def page_request(
     page_default: int,
     page_max: int,
 ) -> PageRequest:
-    """Check the arguments of a connection. Raises BadInput, or LimitReached naming PAGE_MAX."""
+    """Check the arguments of a connection. Raises BadInput, or LimitReached, which names PAGE_MAX."""
     if first is not None and last is not None:
-        raise BadInput("Give first or last, not both")
+        raise BadInput("Pass first or last, not both")
     size = first if first is not None else last if last is not None else page_default
     if size < 0:
-        raise BadInput("A page cannot have fewer than 0 rows")
+        raise BadInput("The page size must not be negative")
     if size > page_max:
-        raise LimitReached(f"A page has at most {page_max} rows (PAGE_MAX); {size} were asked for")
+        raise LimitReached(f"A page has at most {page_max} rows (PAGE_MAX); {size} were requested")
     return PageRequest(size, last is not None, after, before)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The rows that belong to the page, in the order of the list, and whether there are more."""
+    """The rows of the page, in the order of the list, and whether there are more."""
 
     rows: Sequence[object]
     has_next: bool
@@ -62,11 +62,11 @@ class Page:
 
 
 def cut(rows: list[object], page: PageRequest) -> Page:
-    """Make a page of the `size + 1` rows that were read; backwards they come in reverse."""
+    """Make a page from the `size + 1` rows that were read; when `backwards`, they are in reverse order."""
     more = len(rows) > page.size
     if more:
         rows = rows[: page.size]
-    # A cursor stands for a row of the list, so behind one there is always something.
+    # A cursor identifies a row of the list, so there is always a row on its other side.
     if page.backwards:
         rows.reverse()
         return Page(rows, page.before is not None, more or page.after is not None)
@@ -74,12 +74,12 @@ def cut(rows: list[object], page: PageRequest) -> Page:
 
 
 def beginning(column: str) -> str:
-    """SQL of the part of a text column that a list may be sorted by; its index must be on the same expression."""
+    """SQL of the part of a text column that a list can be sorted by; the index must use the same expression."""
     return f'"left"({column}, {KEY_TEXT_MAX_CHARS})'
 
 
 def write_cursor(kind: str, *key: object) -> str:
-    """An opaque cursor for a row of the list `kind` with this sort key (text, whole numbers, UUIDs, instants)."""
+    """An opaque cursor for the row of the list `kind` with this sort key (text, integers, UUIDs, instants)."""
     parts = [
         (k - EPOCH) // MICROSECOND if isinstance(k, datetime) else str(k) if isinstance(k, UUID) else k for k in key
     ]
@@ -95,15 +95,15 @@ CURSOR_PART = {
 
 
 def cursor_sql(kind: str, key: Sequence[tuple[str, str]]) -> str:
-    """SQL of the text that `write_cursor` writes; each part of the key is SQL and its type."""
+    """SQL that builds the same text as `write_cursor`; each part of the key is SQL and its type."""
     parts = " || ',' || ".join(CURSOR_PART[t].format(sql) for sql, t in key)
     encoded = f"encode(convert_to('[\"{kind}\",' || {parts} || ']', 'UTF8'), 'base64')"
-    return f"translate({encoded}, E'+/=\\n', '-_')"  # PostgreSQL breaks base64 into lines
+    return f"translate({encoded}, E'+/=\\n', '-_')"  # PostgreSQL wraps base64 into lines
 
 
 def read_cursor(kind: str, cursor: str, types: Sequence[str]) -> list[object]:
-    """The sort key inside a cursor of the list `kind`. Raises BadInput INVALID_CURSOR for anything else."""
-    broken = BadInput("The cursor is not one of this list", code="INVALID_CURSOR")
+    """The sort key in a cursor of the list `kind`. Raises BadInput INVALID_CURSOR for any other text."""
+    broken = BadInput("The cursor does not belong to this list", code="INVALID_CURSOR")
     if len(cursor) > CURSOR_LENGTH_MAX:
         raise broken
     try:
@@ -118,13 +118,13 @@ def read_cursor(kind: str, cursor: str, types: Sequence[str]) -> list[object]:
 
 def _text(part: object) -> object:
     if not isinstance(part, str) or "\0" in part:
-        raise ValueError("no text")
+        raise ValueError("not a text")
     return part
 
 
 def _whole(part: object) -> object:
     if type(part) is not int or not -(2**63) <= part < 2**63:
-        raise ValueError("no whole number")
+        raise ValueError("not an integer")
     return part
 
 
@@ -138,7 +138,7 @@ def _day(part: object) -> object:
 
 def _instant(part: object) -> object:
     if type(part) is not int:
-        raise ValueError("no instant")
+        raise ValueError("not an instant")
     return EPOCH + timedelta(microseconds=part)
 
 
@@ -153,14 +153,14 @@ READ_KEY: dict[str, Callable[[object], object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a list is sorted: its name in cursors, its columns (SQL, type), and whether the greatest comes first."""
+    """How a list is sorted: its name in cursors, its columns (SQL, type), and whether the order is descending."""
 
     kind: str
     columns: tuple[tuple[str, str], ...]
     descending: bool
 
     def seek(self, values: Values, page: PageRequest, rows: int | None = None) -> tuple[list[str], str]:
-        """Conditions that start the page at its cursors, and `ORDER BY … LIMIT` that many rows, or size + 1."""
+        """The conditions for the page's cursors, and `ORDER BY … LIMIT` with `rows` (None: `size + 1`)."""
         types = [t for _, t in self.columns]
         row = f"({', '.join(c for c, _ in self.columns)})"
         conditions = []

@@ -1,6 +1,6 @@
-"""Pages of payments, newest first, by key: of everybody, of one user, or of many users at once.
+"""Pages of payments by key, newest first: of all users, of one user, or of many users at once.
 
-A user's page is two index scans of `size + 1` rows each (sent, received) merged; never an OR, never a sort of all.
+A user's page merges two index scans of `size + 1` rows each (sent, received). It never uses OR or sorts all rows.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ CURSOR_TYPES = ("timestamptz", "uuid")
 KEY = "(timestamp, transaction_id)"
 UUID_MAX = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 UUID_MIN = "00000000-0000-0000-0000-000000000000"
-# What a reader of values gets of each payment; names as in GraphQL, the source's behind `source_`.
+# The columns of a payment for a reader of values: names as in GraphQL, those of the source prefixed with `source_`.
 VALUES_SQL = f"{PAYMENT.select('t')}, {SOURCE.select('t', 'source_')}"
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentQuery:
-    """Which payments: all conditions must hold; None means no condition. Days are inclusive, in the reporting zone."""
+    """A filter of payments: all conditions must hold; None means any. Days are inclusive, in the reporting zone."""
 
     direction: str = "ANY"
     start: date | None = None
@@ -43,7 +43,7 @@ class PaymentQuery:
     import_id: UUID | None = None
 
     def check(self) -> None:
-        """Raise BadInput when no payment could be meant."""
+        """Raise BadInput if no payment can match."""
         if self.start is not None and self.end is not None and self.start > self.end:
             raise BadInput("start is after end")
         if self.min_amount is not None and self.max_amount is not None and self.min_amount > self.max_amount:
@@ -52,7 +52,7 @@ class PaymentQuery:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose payments, as SQL: a user, and perhaps one day and currency of his. `None` stands for everybody's."""
+    """The owner of the payments, as SQL: a user, optionally with one day and one currency. None means all users."""
 
     user: str | None = None
     day: Bounds | None = None
@@ -119,7 +119,7 @@ def cursor_of(timestamp: object, transaction_id: object) -> str:
 
 
 def _branches(query: PaymentQuery, owner: Owner) -> list[list[str]]:
-    """The index scans a list of payments is made of, as conditions on sender and receiver."""
+    """The index scans that make up a list of payments, as conditions on sender and receiver."""
     if owner.user is None:
         return [[]]
     sent = [f"sender_id = {owner.user}"]
@@ -128,7 +128,7 @@ def _branches(query: PaymentQuery, owner: Owner) -> list[list[str]]:
         return [sent]
     if query.direction == "RECEIVED":
         return [received]
-    return [sent, [*received, f"sender_id <> {owner.user}"]]  # a payment to oneself is in the first already
+    return [sent, [*received, f"sender_id <> {owner.user}"]]  # a payment to themselves is in the first already
 
 
 def page_sql(
@@ -142,7 +142,7 @@ def page_sql(
     rows: int | None = None,
     columns: str = "*",
 ) -> str:
-    """The SELECT of a page's rows of transactions (that many, or size + 1), ordered; for use in FROM."""
+    """The SELECT of a page's rows of transactions (`rows`, or `size + 1`), ordered; for use in FROM."""
     conditions = _span(values, query, page, owner, zone) + _conditions(values, query, owner, viewer)
     direction = "ASC" if page.backwards else "DESC"
     limit = page.size + 1 if rows is None else rows
@@ -157,7 +157,7 @@ def page_sql(
 
 
 def count_sql(values: Values, query: PaymentQuery, owner: Owner, *, zone: str, viewer: Viewer) -> str:
-    """An expression: how many payments the whole list has."""
+    """An SQL expression: the number of payments in the whole list."""
     conditions = _span(values, query, None, owner, zone) + _conditions(values, query, owner, viewer)
     counts = []
     for parties in _branches(query, owner):
@@ -167,7 +167,7 @@ def count_sql(values: Values, query: PaymentQuery, owner: Owner, *, zone: str, v
 
 
 def payments(query: PaymentQuery, page: PageRequest, *, user_id: UUID | None, zone: str, viewer: Viewer) -> Statement:
-    """A page of everybody's payments or of one user's, as values."""
+    """A page of the payments of all users or of one user, as values."""
     values = Values()
     owner = Owner(values.add(user_id, "uuid")) if user_id is not None else Owner()
     rows = page_sql(values, query, page, owner, zone=zone, viewer=viewer)
@@ -177,7 +177,7 @@ def payments(query: PaymentQuery, page: PageRequest, *, user_id: UUID | None, zo
 
 
 def payments_count(query: PaymentQuery, *, user_id: UUID | None, zone: str, viewer: Viewer) -> Statement:
-    """How many payments there are in the whole list: one row, one column."""
+    """The number of payments in the whole list: one row, one column."""
     values = Values()
     owner = Owner(values.add(user_id, "uuid")) if user_id is not None else Owner()
     return Statement(f"SELECT {count_sql(values, query, owner, zone=zone, viewer=viewer)}", values.items)
@@ -185,7 +185,7 @@ def payments_count(query: PaymentQuery, *, user_id: UUID | None, zone: str, view
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """One owner among many: a user, and perhaps a day and currency of his (both or neither)."""
+    """One owner among many: a user, optionally with a day and a currency (both or neither)."""
 
     user_id: UUID
     day: date | None = None
@@ -212,7 +212,7 @@ def _keys(values: Values, keys: Sequence[Drill], zone: str) -> tuple[str, Owner]
 def payments_of_many(
     keys: Sequence[Drill], query: PaymentQuery, page: PageRequest, *, zone: str, viewer: Viewer
 ) -> Statement:
-    """The same page for each owner, in one statement. Column `n` says whose a row is: its place in `keys`, from 1."""
+    """The same page for each owner, in one statement. Column `n` is the owner's position in `keys`, counted from 1."""
     values = Values()
     source, owner = _keys(values, keys, zone)
     rows = page_sql(values, query, page, owner, zone=zone, viewer=viewer)
@@ -225,20 +225,20 @@ def payments_of_many(
 
 
 def payments_count_of_many(keys: Sequence[Drill], query: PaymentQuery, *, zone: str, viewer: Viewer) -> Statement:
-    """The length of each owner's whole list: columns `n` and `count`."""
+    """The number of payments in each owner's whole list: columns `n` and `count`."""
     values = Values()
     return Statement(count_of_many_sql(values, keys, query, zone=zone, viewer=viewer), values.items)
 
 
 def count_of_many_sql(values: Values, keys: Sequence[Drill], query: PaymentQuery, *, zone: str, viewer: Viewer) -> str:
-    """The SELECT of the same."""
+    """The SELECT of `payments_count_of_many`."""
     source, owner = _keys(values, keys, zone)
     counted = count_sql(values, query, owner, zone=zone, viewer=viewer)
     return f"SELECT o.n, {counted} AS count FROM {source}"
 
 
 def payment_from_sql(values: Values, transaction_id: UUID, viewer: Viewer) -> str:
-    """What follows FROM for one payment `t` by its id."""
+    """The FROM and WHERE of one payment `t`, by its id; without the word FROM."""
     where = [f"t.transaction_id = {values.add(transaction_id, 'uuid')}"]
     if viewer.user_id is not None:
         place = values.add(viewer.user_id, "uuid")

@@ -1,4 +1,4 @@
-"""What "changed since a report" means, as SQL: the payments of its period that came or changed after its watermark."""
+"""SQL definition of "changed since a report": payments of its period that arrived or changed after its watermark."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fcgraph.days import Span
 from fcgraph.queries.days import day_sql
 from fcgraph.queries.statement import Values
 
-NEWEST_MAX = 250_000  # payments that came since; of more it is quicker to read those of the month
+NEWEST_MAX = 250_000  # newer payments; with more, reading those of the month is faster
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a version of a report rests on: its month, the month's instants, and the watermark."""
+    """What a version of a report is based on: its month, the month's instants, and the watermark."""
 
     period: str
     time_zone: str
@@ -23,10 +23,10 @@ class Basis:
 
 
 def changes_since_sql(values: Values, reports: Sequence[Basis]) -> str:
-    """A SELECT of one row for each report, in order: `changes`, how many payments came or changed since.
+    """A SELECT of one row per report, in order: `changes` is the number of payments that arrived or changed since.
 
-    A payment that a revision took out of the period, or brought into it, counts once, as does one that was changed
-    many times.
+    A payment that a revision moved out of the period or into it counts once. So does a payment that changed many
+    times.
     """
     columns = {
         "period": values.add([r.period for r in reports], "text[]"),
@@ -39,8 +39,8 @@ def changes_since_sql(values: Values, reports: Sequence[Basis]) -> str:
     return (
         f"SELECT {_changes_sql(is_exact)} AS changes"
         f" FROM unnest({', '.join(columns.values())}) WITH ORDINALITY w({', '.join(columns)}, n)"
-        # A batch's id is older than its watermark: what came later has ids from `first` on, but for the batches `old`,
-        # which were written at the same time and committed before.
+        # A batch gets its id before its watermark: later batches have ids from `first` on, except for the batches
+        # `old`, which were written at the same time and committed earlier.
         " CROSS JOIN LATERAL (SELECT min(batch_id) AS first, sum(inserted_count) AS inserted"
         " FROM intake_batches WHERE watermark > w.watermark) later"
         " CROSS JOIN LATERAL (SELECT ARRAY(SELECT batch_id FROM intake_batches"
@@ -50,8 +50,9 @@ def changes_since_sql(values: Values, reports: Sequence[Basis]) -> str:
 
 
 def _changes_sql(is_exact: bool) -> str:
-    """Two numbers added: payments that came, and others that changed. Of many that came none is compared with another:
-    only the changed ones are made distinct.
+    """The sum of two counts: payments that arrived, and other payments that changed.
+
+    Only the changed ones need DISTINCT, so many new payments are not compared with each other.
     """
 
     def is_later(row: str) -> str:
@@ -63,7 +64,7 @@ def _changes_sql(is_exact: bool) -> str:
 
     came = f"{is_later('t')} AND {is_in_period('t.timestamp')}"
     was = is_in_period("(r.previous->>'timestamp')::timestamptz")
-    # The newest payments lie in the last few blocks; OFFSET 0 keeps PostgreSQL from fetching the month's rows as well.
+    # The newest payments are in the last few blocks; OFFSET 0 stops PostgreSQL from fetching the month's rows too.
     newest = f"(SELECT t.timestamp FROM transactions t WHERE {is_later('t')} OFFSET 0)"
     return (
         f"CASE WHEN later.inserted < {NEWEST_MAX}"

@@ -1,4 +1,4 @@
-"""Report files: the latest, one version, a page, one by its file name, and what changed since a version."""
+"""Report files: the latest, one version, a page, one by its file name, and the changes since a version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = (
 
 
 def _conditions(values: Values, period: str | None, latest_only: bool, viewer: Viewer) -> list[str]:
-    # A report holds everybody's totals: only an operator sees it.
+    # A report contains the totals of all users: only an operator sees it.
     where = [] if viewer.user_id is None else ["false"]
     if period is not None:
         where.append(f"f.period = {values.add(period, 'text')}")
@@ -40,7 +40,7 @@ def report_files(period: str | None, latest_only: bool, page: PageRequest, *, vi
 
 
 def report_files_count(period: str | None, latest_only: bool, *, viewer: Viewer) -> Statement:
-    """How many report files the whole list has."""
+    """The number of report files in the whole list."""
     values = Values()
     where = _conditions(values, period, latest_only, viewer)
     return Statement(f"SELECT count(*) FROM reports f{_where(where)}", values.items)
@@ -56,13 +56,13 @@ def report_file(period: str, version: int | None, *, viewer: Viewer) -> Statemen
 
 
 def report_by_name(file_name: str, *, viewer: Viewer) -> Statement:
-    """The report file with this name, or no row. The only way from a name in a request to a stored file."""
+    """The report file with this name, or no row. A name in a request reaches a stored file only through this."""
     values = Values()
     where = [*_conditions(values, None, False, viewer), f"f.file_name = {values.add(file_name, 'text')}"]
     return Statement(f"SELECT {FILE} FROM reports f{_where(where)}", values.items)
 
 
 def changes_since(reports: Sequence[Basis]) -> Statement:
-    """For each report, in order, one row with the column `changes`: how many payments came or changed since."""
+    """One row per report, in order, with the column `changes`: the number of payments that arrived or changed since."""
     values = Values()
     return Statement(changes_since_sql(values, reports), values.items)

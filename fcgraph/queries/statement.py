@@ -1,4 +1,4 @@
-"""A statement as text with places ($1, $2 …) and their values; nothing here knows a table or runs anything."""
+"""A statement as text with placeholders ($1, $2 …) and their values. This module knows no tables and runs nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from fcgraph.errors import BadInput
 
 
 class Values:
-    """The values of one statement in the making. `add` gives the place that stands for a value in the text.
+    """The values of a statement that is being built. `add` returns the placeholder of a value for the text.
 
-    Places are asyncpg's ($1, $2 …), or psycopg2's with names (%(v1)s …), whose values are `by_name`.
+    Placeholders are asyncpg's ($1, $2 …), or psycopg2's named ones (%(v1)s …), whose values are in `by_name`.
     """
 
     __slots__ = ("_after", "_before", "items")
@@ -21,11 +21,11 @@ class Values:
 
     @property
     def by_name(self) -> dict[str, object]:
-        """The values by the names of their places."""
+        """The values by the names of their placeholders."""
         return {f"v{n}": item for n, item in enumerate(self.items, 1)}
 
     def add(self, value: object, sql_type: str) -> str:
-        """Add the value; return its place with its type, such as `$3::uuid`. Raises BadInput for an impossible text."""
+        """Add the value; return its placeholder with a cast, such as `$3::uuid`. Raises BadInput for invalid text."""
         for text in value if isinstance(value, list) else (value,):
             if isinstance(text, str):
                 _check(text)
@@ -34,14 +34,14 @@ class Values:
 
 
 def _check(text: str) -> None:
-    """Refuse what PostgreSQL would refuse, before a connection is spent on it."""
+    """Reject what PostgreSQL would reject, before a connection is used for it."""
     if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
         raise BadInput("A text has a character that PostgreSQL cannot hold (NUL or half a surrogate pair)")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is run: the text and the values of its places, in order."""
+    """The text to run and the values of its placeholders, in order."""
 
     sql: str
     values: list[object]

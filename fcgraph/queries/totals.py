@@ -1,6 +1,6 @@
-"""What a "daily total" is, as SQL: the one definition behind GraphQL, the REST view and the monthly report.
+"""SQL definition of a "daily total", the only one, used by GraphQL, the REST view and the monthly report.
 
-Here is text with places for values; who runs it (and with which driver) is the caller's choice.
+This module builds text with placeholders for values; the caller runs it with any driver.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fcgraph.queries.days import Bounds, day_sql, of_range
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
-# Codes in the order of their bytes: the same lines are the same file in a database of any collation.
+# Codes are sorted by their bytes, so that the same lines make the same file whatever the database's collation.
 BYTE_ORDER = 'COLLATE "C"'
 WATERMARK = "(SELECT last FROM intake_watermark)"
 
@@ -34,23 +34,22 @@ def daily_totals_sql(
     of_one: str | None = None,
     summed: bool = False,
 ) -> str:
-    """A SELECT of one row per user, day and currency over the days of `bounds` (see `queries.days`) in the zone.
+    """A SELECT of one row per user, day and currency for the days of `bounds` (see `queries.days`) in the time zone.
 
     Columns: user_id uuid, day date, currency text, total_sent and total_received numeric (already at the currency's
-    scale, "0.00" when nothing), sent_count and received_count bigint; ordered by user, day, currency.
+    scale, "0.00" when there is nothing), sent_count and received_count bigint; ordered by user, day, currency.
 
-    Every argument is a SQL expression that stands for the value: a driver's own placeholder with a cast
-    (`"%(zone)s::text"` for psycopg2, `"$1::text"` for asyncpg). `status` is what follows the column of stored (lower
-    case) statuses (`"= ANY($4::text[])"`); `currency` a text that may be NULL (None: every currency). `party` is a
-    condition on whose totals are wanted (`of_one`: the only user), in which `{0}` stands for the party's id
-    (`"{0} = $5::uuid"`; None: every user).
-    The text has no per cent sign, so that psycopg2 can fill it in; for COPY use
+    Every argument is an SQL expression of the value: a driver's placeholder with a cast (`"%(zone)s::text"` for
+    psycopg2, `"$1::text"` for asyncpg). `status` follows the column of stored (lower case) statuses
+    (`"= ANY($4::text[])"`). `currency` is a text that may be NULL (None: every currency). `party` is a condition on the
+    users (`of_one`: the only user), in which `{0}` stands for the party's id (`"{0} = $5::uuid"`; None: every user).
+    The text contains no percent sign, so that psycopg2 can format it. For COPY use
     `cursor.mogrify(daily_totals_sql(...), parameters)` inside `COPY (...) TO STDOUT`.
 
-    A payment to oneself counts once as sent and once as received, so that for each day and currency the sum sent is
-    the sum received over all users.
+    A payment whose sender is also its receiver counts once as sent and once as received. So for each day and currency,
+    over all users, the sum sent equals the sum received.
 
-    `summed`: one row per currency instead, the rows added up, without user_id and day.
+    With `summed`, the rows are added up to one row per currency, without user_id and day.
     """
 
     def side(column: str, sent: str, received: str) -> str:
@@ -71,7 +70,7 @@ def daily_totals_sql(
 
     sent = side("sender_id", "amount", "NULL::numeric")
     received = side("receiver_id", "NULL::numeric", "amount")
-    # PostgreSQL does not see through the UNION that all rows are of one user, and would sort by him.
+    # PostgreSQL cannot tell through the UNION that all rows belong to one user, and would sort by user.
     keys = ["m.day", "m.currency"] if of_one is not None else ["m.user_id", "m.day", "m.currency"]
     names = [f"{of_one} AS user_id", *keys] if of_one is not None else keys
     columns = "t.user_id, t.day, t.currency"
@@ -94,7 +93,7 @@ def daily_totals_sql(
 
 @dataclass(frozen=True, slots=True)
 class TotalsQuery:
-    """Which daily totals: both days inclusive; statuses as stored; `user_ids` None means every user."""
+    """A filter of daily totals: both days are inclusive, statuses are as stored, `user_ids` None means every user."""
 
     start: date
     end: date
@@ -103,7 +102,7 @@ class TotalsQuery:
     user_ids: tuple[UUID, ...] | None = None
 
     def check(self, *, range_max_days: int) -> None:
-        """Raise BadInput when the range is no range or too long."""
+        """Raise BadInput if the range is reversed or too long."""
         if self.start > self.end:
             raise BadInput("start is after end")
         days = (self.end - self.start).days + 1
@@ -122,7 +121,7 @@ def totals_sql(
     owner: str | None = None,
     summed: bool = False,
 ) -> str:
-    """The SELECT of the daily totals asked for, or of their sums: of the users asked for, or of one `owner` (SQL)."""
+    """The SELECT of the requested daily totals, or of their sums, for the requested users or for one `owner` (SQL)."""
     parties = []
     if owner is not None:
         parties.append(f"{{0}} = {owner}")
@@ -142,7 +141,7 @@ def totals_sql(
 
 
 def _one_of(values: Values, statuses: tuple[str, ...]) -> str:
-    if len(statuses) == 1:  # what most ask; a list would be walked for every row
+    if len(statuses) == 1:  # the usual case; a list would be searched for every row
         return f"= {values.add(statuses[0], 'text')}"
     return f"= ANY({values.add(list(statuses), 'text[]')})"
 
@@ -150,8 +149,8 @@ def _one_of(values: Values, statuses: tuple[str, ...]) -> str:
 def daily_totals(query: TotalsQuery, *, zone: str, viewer: Viewer, rows_max: int) -> Statement:
     """Daily totals and, from the same snapshot, the watermark: `watermark`, `rows`, and the values of each total.
 
-    There is always a row; without totals its other columns are NULL. The column `rows` says how many there are (or
-    `rows_max + 1`); when they are too many they are not read (see `check_rows`).
+    There is always a row; without totals its other columns are NULL. The column `rows` is the number of totals (at
+    most `rows_max + 1`); if there are too many, they are not read (see `check_rows`).
     """
     values = Values()
     totals = totals_sql(values, query, zone=zone, viewer=viewer)
@@ -164,18 +163,18 @@ def daily_totals(query: TotalsQuery, *, zone: str, viewer: Viewer, rows_max: int
 
 
 def check_rows(count: int, *, rows_max: int) -> None:
-    """Raise BadInput RANGE_TOO_LARGE when there are more daily totals than one answer may have."""
+    """Raise BadInput RANGE_TOO_LARGE if there are more daily totals than one response may contain."""
     if count > rows_max:
         raise BadInput(
-            f"An answer has at most {rows_max} daily totals (TOTALS_ROWS_MAX): ask for fewer days or users, or for"
-            " rowsPage, which gives them page by page",
+            f"A response has at most {rows_max} daily totals (TOTALS_ROWS_MAX): request fewer days or users, or use"
+            " rowsPage, which returns them page by page",
             code="RANGE_TOO_LARGE",
         )
 
 
 @dataclass(slots=True)
 class CurrencySum:
-    """Rows of daily totals added up over one currency."""
+    """The sum of the daily totals of one currency."""
 
     currency: str
     total_sent: Decimal
@@ -185,7 +184,7 @@ class CurrencySum:
 
 
 def sums_sql(rows: str) -> str:
-    """A SELECT that adds up daily totals (a FROM item) per currency, for whom PostgreSQL writes the answer."""
+    """A SELECT that adds up daily totals (a FROM item) per currency, for readers whose JSON PostgreSQL writes."""
     return (
         "SELECT currency, sum(total_sent) AS total_sent, sum(total_received) AS total_received,"
         f" sum(sent_count) AS sent_count, sum(received_count) AS received_count FROM {rows} GROUP BY currency"
@@ -193,7 +192,7 @@ def sums_sql(rows: str) -> str:
 
 
 def summary_of(rows: Iterable[Any]) -> list[CurrencySum]:
-    """The same for rows that were read (with the columns of `columns.DAILY_TOTAL`); ordered by currency."""
+    """The same sums for rows already read (with the columns of `columns.DAILY_TOTAL`), ordered by currency."""
     found: dict[str, CurrencySum] = {}
     for row in rows:
         currency = row["currency"]

@@ -1,6 +1,6 @@
-"""Daily totals of any number: page by page, their sums, and how many there are.
+"""Any number of daily totals: pages, sums and counts.
 
-A page walks the users in order and adds up one after the other, so it costs what it holds, not what the range holds.
+A page goes through the users in order and adds up one at a time, so its cost depends on its size, not on the range.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def totals_page(query: TotalsQuery, page: PageRequest, *, zone: str, viewer: Vie
     conditions, tail = TOTALS_ORDER.seek(values, page)
     if page.after is not None:
         user_id = read_cursor(TOTALS_ORDER.kind, page.after, [t for _, t in TOTALS_ORDER.columns])[0]
-        conditions.append(f"u.user_id >= {values.add(user_id, 'uuid')}")  # where the walk over the users starts
+        conditions.append(f"u.user_id >= {values.add(user_id, 'uuid')}")  # where the scan of the users starts
     if query.user_ids is not None:
         conditions.append(f"u.user_id = ANY({values.add(list(query.user_ids), 'uuid[]')})")
     if viewer.user_id is not None:
@@ -38,7 +38,7 @@ def totals_page(query: TotalsQuery, page: PageRequest, *, zone: str, viewer: Vie
 
 
 def totals_count(query: TotalsQuery, *, zone: str, viewer: Viewer) -> Statement:
-    """How many daily totals there are: one row, one column."""
+    """The number of daily totals: one row, one column."""
     values = Values()
     return Statement(f"SELECT count(*) FROM ({totals_sql(values, query, zone=zone, viewer=viewer)}) t", values.items)
 

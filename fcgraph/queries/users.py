@@ -1,4 +1,4 @@
-"""Users and currencies: one, a page, or many by their ids."""
+"""Users and currencies: one by id, a page, or many by their ids."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fcgraph.queries.pages import KEY_TEXT_MAX_CHARS, Order, PageRequest, beginn
 from fcgraph.queries.statement import Statement, Values
 from fcgraph.queries.viewer import Viewer
 
-# By name; names that begin with the same 200 characters are sorted by id.
+# By name; names whose first 200 characters are equal are sorted by id.
 USERS_ORDER = Order("users", ((beginning("u.name"), "text"), ("u.user_id", "uuid")), descending=False)
-TAKEN = "u.user_id, u.name, u.created_at"  # what a page reads of its rows
+TAKEN = "u.user_id, u.name, u.created_at"  # the columns that a page reads
 
 
 def cursor_of(name: str, user_id: UUID) -> str:
@@ -21,7 +21,7 @@ def cursor_of(name: str, user_id: UUID) -> str:
 
 
 def _visible(values: Values, viewer: Viewer) -> list[str]:
-    """A person sees himself and whoever he exchanged payments with."""
+    """A user sees their own record and the users they exchanged payments with."""
     if viewer.user_id is None:
         return []
     place = values.add(viewer.user_id, "uuid")
@@ -33,7 +33,7 @@ def _visible(values: Values, viewer: Viewer) -> list[str]:
 
 
 def user_from_sql(values: Values, user_id: UUID, viewer: Viewer) -> str:
-    """What follows FROM for one user `u` by his id."""
+    """The FROM and WHERE of one user `u`, by id; without the word FROM."""
     where = [f"u.user_id = {values.add(user_id, 'uuid')}", *_visible(values, viewer)]
     return f"users u WHERE {' AND '.join(where)}"
 
@@ -48,14 +48,14 @@ def users_by_ids(user_ids: Sequence[UUID], *, viewer: Viewer) -> Statement:
 def _searched(values: Values, search: str | None, viewer: Viewer) -> list[str]:
     where = _visible(values, viewer)
     if search:
-        # position() has no wildcards, so that a name with % or _ is found as it is. The SELECT has the search's own
-        # form made once, not for every row.
+        # position() has no wildcards, so that % and _ in a name match literally. The SELECT computes the search form
+        # once, not for every row.
         where.append(f"position((SELECT search_form({values.add(search, 'text')})) IN u.search_name) > 0")
     return where
 
 
 def page_sql(values: Values, search: str | None, page: PageRequest, *, viewer: Viewer, rows: int | None = None) -> str:
-    """The SELECT of a page's whole rows of users (that many, or size + 1), ordered; for use in FROM."""
+    """The SELECT of a page's rows of users (`rows`, or `size + 1`), ordered; for use in FROM."""
     where = _searched(values, search, viewer)
     seek, tail = USERS_ORDER.seek(values, page, rows)
     condition = " AND ".join(where + seek)
@@ -73,19 +73,19 @@ def users(search: str | None, page: PageRequest, *, viewer: Viewer) -> Statement
 
 
 def count_sql(values: Values, search: str | None, viewer: Viewer) -> str:
-    """An expression: how many users the whole list has."""
+    """An SQL expression: the number of users in the whole list."""
     condition = " AND ".join(_searched(values, search, viewer))
     return f"(SELECT count(*) FROM users u{' WHERE ' + condition if condition else ''})"
 
 
 def users_count(search: str | None, *, viewer: Viewer) -> Statement:
-    """How many users the whole list has: one row, one column."""
+    """The number of users in the whole list: one row, one column."""
     values = Values()
     return Statement(f"SELECT {count_sql(values, search, viewer)}", values.items)
 
 
 def currencies() -> Statement:
-    """Every currency, with its threshold at its own scale."""
+    """Every currency, with its threshold at the currency's scale."""
     return Statement(
         "SELECT code, name, symbol, minor_units, round(suspicious_above, minor_units) AS suspicious_above"
         " FROM currency ORDER BY code",

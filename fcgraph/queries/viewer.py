@@ -1,4 +1,4 @@
-"""Who asks. Every read takes a Viewer, and its scope is part of the SQL; how a person proves who he is is not here."""
+"""The viewer of a read: every read takes a Viewer, whose scope is part of the SQL. Authentication is elsewhere."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """One who may see his own payments, or (`user_id` None) the operator, who sees everything.
+    """A user, who may see their own payments, or (`user_id` None) the operator, who sees everything.
 
-    `principal` names the viewer wherever a decision is recorded, for example `local` or `cli:alice`.
+    `principal` names the viewer where a decision is recorded, for example `local` or `cli:alice`.
     """
 
     user_id: UUID | None

@@ -1,1 +1,1 @@
-"""What payments refer to, as people bring it in."""
+"""Reference data that people maintain: currencies and users."""

@@ -1,6 +1,6 @@
-"""Currencies: which there are, and adding or changing one. Running intakes read them anew for every batch.
+"""Currencies: list them, add or change one. A running intake reads them again for every batch.
 
-A changed threshold is for payments that come later: the suspicions of stored ones stay as they are.
+A changed threshold applies to later payments only: the suspicions of stored payments do not change.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAVE = (
 
 
 class Currency(NamedTuple):
-    """A currency; `suspicious_above` at its own scale."""
+    """A currency; `suspicious_above` has the scale of the currency."""
 
     code: str
     name: str
@@ -41,7 +41,7 @@ class Currency(NamedTuple):
 
 
 def currencies(engine: Engine) -> list[Currency]:
-    """Every currency, by code."""
+    """All currencies, ordered by code."""
     with db.read(engine) as connection:
         return [Currency._make(row) for row in connection.execute(sa.text(_ALL))]
 
@@ -49,10 +49,10 @@ def currencies(engine: Engine) -> list[Currency]:
 def save_currency(
     engine: Engine, code: str, *, name: str, symbol: str | None, minor_units: int, suspicious_above: Decimal
 ) -> Currency:
-    """Add the currency, or change the one with this code; the same again changes nothing.
+    """Add a currency, or change the one with this code. Idempotent.
 
-    Raises Refused (INVALID_INPUT) with the path of the value that cannot be, and Unavailable while payments in the
-    currency are written and its decimals are to become fewer.
+    Raises Refused (INVALID_INPUT) with the path of the invalid value, and Unavailable if the decimals are to be reduced
+    while payments in the currency are being written.
     """
     values = {
         "code": _code(code),
@@ -66,7 +66,7 @@ def save_currency(
             return Currency._make(connection.execute(sa.text(_SAVE), values).one())
     except DBAPIError as e:
         pgcode = getattr(e.orig, "pgcode", None)
-        if pgcode == CHECK_VIOLATION:  # the values alone are right: it is about what is stored
+        if pgcode == CHECK_VIOLATION:  # the values themselves are valid: stored payments contradict them
             message = f"Payments in {values['code']} with more than {minor_units} decimals are stored."
             raise Refused(message, path=("minorUnits",)) from e
         if pgcode == LOCK_NOT_AVAILABLE:

@@ -1,4 +1,4 @@
-"""The rows of a CSV of users: `user_id,name`. Each becomes a user or the problems it has; nothing is stored here."""
+"""The rows of a CSV of users: `user_id,name`. Each becomes a user or a list of problems; nothing is stored here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Limits(NamedTuple):
-    """How long a name, a line and a block that is read at once may be."""
+    """Maximum length of a name, of a line, and of a block read at once."""
 
     name_max_chars: int
     line_max_bytes: int
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
 
 
 class Header(NamedTuple):
-    """A column (None: ignored) per place, the places of the two, and where the rows begin."""
+    """The columns in order (None: ignored), the indexes of the two known ones, and where the rows begin."""
 
     columns: tuple[str | None, ...]
     id_at: int
@@ -42,7 +42,7 @@ class Header(NamedTuple):
 
 
 class UserRow(NamedTuple):
-    """A row that passed."""
+    """A row that passed validation."""
 
     line: int
     user_id: str
@@ -51,7 +51,7 @@ class UserRow(NamedTuple):
 
 @dataclass(slots=True)
 class Rows:
-    """A part of the file: the rows that passed, how many did not, and what is wrong with those."""
+    """A part of the file: the accepted rows, the number of rejected rows, and their problems."""
 
     accepted: list[UserRow] = field(default_factory=list)
     rejected: int = 0
@@ -59,7 +59,7 @@ class Rows:
 
 
 def read(file: BinaryIO, limits: Limits) -> Iterator[Rows]:
-    """The file in parts, in order of arrival. Raises Refused: NOT_CSV, MISSING_HEADER."""
+    """The file in parts, in order. Raises Refused: NOT_CSV, MISSING_HEADER."""
     file.seek(0)
     header = read_header(file.read(csv_rows.HEAD_BYTES))
     reader = _Reader(header, limits)
@@ -75,12 +75,12 @@ def read(file: BinaryIO, limits: Limits) -> Iterator[Rows]:
 
 
 def read_header(head: bytes) -> Header:
-    """The header, in any order and common spelling. Raises Refused: NOT_CSV, MISSING_HEADER."""
+    """Read the header: columns in any order and any common spelling. Raises Refused: NOT_CSV, MISSING_HEADER."""
     start = len(BOM) if head.startswith(BOM) else 0
     lines = head[start:].splitlines(keepends=True)
     at = next((n for n, line in enumerate(lines) if line.strip(b' \t\r\n,"') not in (b"", b"sep=")), None)
     if at is None:
-        raise Refused("The file is empty: a header with user_id and name is needed.", code="MISSING_HEADER")
+        raise Refused("The file is empty: a header with user_id and name is required.", code="MISSING_HEADER")
     if len(head) >= csv_rows.HEAD_BYTES and lines[at] is lines[-1]:
         raise Refused(f"The header does not end within the first {csv_rows.HEAD_BYTES} bytes.", code="NOT_CSV")
     try:
@@ -88,11 +88,11 @@ def read_header(head: bytes) -> Header:
             raise Refused("The file is not UTF-8 text; save it as CSV UTF-8.", code="NOT_CSV")
         names = csv_rows.header_cells(lines[at].rstrip(b"\r\n"))
     except (UnicodeDecodeError, csv.Error) as e:
-        raise Refused("The first line is no CSV header in UTF-8.", code="NOT_CSV") from e
+        raise Refused("The first line is not a CSV header in UTF-8.", code="NOT_CSV") from e
     columns = tuple(_COLUMN_OF_LETTERS.get(_BETWEEN_WORDS.sub("", name).lower()) for name in names)
     for column in COLUMNS:
         if columns.count(column) != 1:
-            what = "lacks the column" if column not in columns else "names twice the column"
+            what = "lacks the column" if column not in columns else "names a column twice:"
             shown = ",".join(names)[:VALUE_SHOWN_MAX_CHARS]
             raise Refused(f"The header {what} {column}; it is: {shown}", code="MISSING_HEADER")
     end = start + sum(map(len, lines[: at + 1]))
@@ -114,7 +114,7 @@ class _Reader:
             for line, raw in zip(chunk.lines, texts, strict=False):
                 self._add(found, csv_rows.take_apart(line, raw, self._limits.line_max_bytes))
         else:
-            for line, text in zip(chunk.lines, lines, strict=False):  # behind the last line end comes nothing
+            for line, text in zip(chunk.lines, lines, strict=False):  # nothing follows the last line end
                 self._add_fields(found, line, text.split(","))
         for row in chunk.irregular:
             self._add(found, row)
@@ -122,9 +122,9 @@ class _Reader:
 
     def _add(self, found: Rows, row: Row) -> None:
         if row.fields is None:
-            self._reject(found, row.line, [Problem(None, row.code, row.problem or "the row is no CSV")])
+            self._reject(found, row.line, [Problem(None, row.code, row.problem or "the row is not valid CSV")])
         elif any("\n" in f or "\r" in f for n, f in enumerate(row.fields) if n in (self._id_at, self._name_at)):
-            # Neither value has line breaks: a quote is not closed, and must not hide the rows below its line.
+            # Neither value may have line breaks, so a quote is not closed. It must not hide the rows below its line.
             for n, raw in enumerate(row.raw.splitlines()):
                 self._add(found, csv_rows.take_apart(row.line + n, raw, self._limits.line_max_bytes))
         else:
@@ -143,7 +143,7 @@ class _Reader:
         return name not in MISSING and len(name) <= self._limits.name_max_chars and not _CONTROL.search(name)
 
     def _is_no_row(self, fields: Sequence[str]) -> bool:
-        """Whether the line is blank, has empty values only, or repeats the header."""
+        """Whether the line is blank, has only empty values, or repeats the header."""
         values = [f.strip().lower() for f in fields]
         if not any(values):
             return True
@@ -185,6 +185,6 @@ class _Reader:
 
 
 def refuse_too_large(file: BinaryIO, upload_max_bytes: int) -> None:
-    """Raises Refused FILE_TOO_LARGE."""
+    """Raise Refused FILE_TOO_LARGE if the file is too large."""
     if file.seek(0, 2) > upload_max_bytes:
         raise Refused(f"The file is larger than {upload_max_bytes} bytes (UPLOAD_MAX_BYTES).", code="FILE_TOO_LARGE")

@@ -1,7 +1,7 @@
-"""Users as people bring them in: new ones are inserted, known ones renamed, and every rename is recorded.
+"""Import of users: new ones are inserted, known ones renamed, and every rename is recorded.
 
-All changes of a file are one transaction with one watermark, so a rename has its place in the order of commits beside
-the batches of payments. A file that changes nothing takes no watermark.
+All changes of a file are one transaction with one watermark, so renames and batches of payments share one commit
+order. A file that changes nothing takes no watermark.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fcgraph.settings import Settings
 SOURCE_PATH = ("source",)
 LOCK_NOT_AVAILABLE = "55P03"
 _MAKE_INCOMING = "CREATE TEMP TABLE incoming_users (line bigint, user_id uuid, name text) ON COMMIT DROP"
-# Rows of one id follow each other in the order of arrival: each meets the name that the row before it left.
+# Rows with the same id are processed in order of arrival: each is compared with the name set by the row before it.
 _MEET = """
 CREATE TEMP TABLE met_users ON COMMIT DROP AS
 SELECT i.line, i.user_id, i.name, COALESCE(lag(i.name) OVER of_user, u.name) AS name_before,
@@ -61,7 +61,7 @@ UPDATE users u SET name = m.name FROM met_users m
 
 @dataclass(slots=True)
 class Imported:
-    """What became of the rows of a file; `problems` are the first ones, USERS_PROBLEMS_MAX at most."""
+    """The result of an import; `problems` holds at most the first USERS_PROBLEMS_MAX."""
 
     read: int = 0
     inserted: int = 0
@@ -74,10 +74,10 @@ class Imported:
 def import_users(
     engine: Engine, file: BinaryIO, settings: Settings, *, changed_by: str, correlation_id: str
 ) -> Imported:
-    """Take in a CSV of users. Bad rows are rejected, good ones are taken; the same file again changes nothing.
+    """Import a CSV of users. Valid rows are applied, others are rejected. Idempotent.
 
-    `file` can be searched for a position. Raises Refused (FILE_TOO_LARGE, NOT_CSV, MISSING_HEADER, INVALID_INPUT for a
-    file without rows), and Unavailable when another import of users takes too long.
+    `file` must be seekable. Raises Refused (FILE_TOO_LARGE, NOT_CSV, MISSING_HEADER, INVALID_INPUT for a file without
+    rows), and Unavailable if another import of users takes too long.
     """
     try:
         return _import(engine, file, settings, changed_by, correlation_id)
@@ -86,7 +86,7 @@ def import_users(
     except (DBAPIError, psycopg2.Error) as e:
         cause = e.orig if isinstance(e, DBAPIError) else e
         if getattr(cause, "pgcode", None) == LOCK_NOT_AVAILABLE:
-            raise Unavailable("Another import of users is running; try again when it is done") from e
+            raise Unavailable("Another import of users is running; try again when it has finished") from e
         raise
 
 
@@ -96,7 +96,7 @@ def _import(engine: Engine, file: BinaryIO, settings: Settings, changed_by: str,
     done = Imported()
     with db.write(engine) as connection:
         cursor: Any = connection.connection.cursor()
-        # A million users take longer than a statement of the intake may; another import of users is waited for.
+        # A million users take longer than the intake's statement timeout. Wait longer for another import of users too.
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(f"SET LOCAL lock_timeout = {int(settings.write_statement_timeout_seconds * 1000)}")
         cursor.execute(_MAKE_INCOMING)
@@ -112,15 +112,15 @@ def _import(engine: Engine, file: BinaryIO, settings: Settings, changed_by: str,
 
 
 def _copy(cursor: Any, rows: Sequence[UserRow]) -> None:
-    # COPY's text format: a name has no tab and no line end, and its backslashes are doubled.
+    # COPY's text format: names have no tabs or line ends; backslashes are doubled.
     lines = [f"{line}\t{user_id}\t{name}\n".replace("\\", "\\\\") for line, user_id, name in rows]
     cursor.copy_expert("COPY incoming_users FROM STDIN (ENCODING 'UTF8')", io.BytesIO("".join(lines).encode()))
 
 
 def _apply(cursor: Any, done: Imported, changed_by: str, correlation_id: str) -> None:
-    """Meet what is stored, and write what differs. Readers and the intake of payments go on meanwhile."""
+    """Compare the rows with the stored users, and write the differences. Reads and the intake of payments continue."""
     cursor.execute("ANALYZE incoming_users")
-    cursor.execute("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE")  # nobody else adds or renames users until COMMIT
+    cursor.execute("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE")  # blocks other changes of users until COMMIT
     cursor.execute(_MEET)
     cursor.execute(_COUNT)
     done.inserted, done.renamed, done.unchanged = cursor.fetchone()

@@ -1,6 +1,6 @@
-"""The life of a monthly report: month -> lines -> file -> row, and what changed since or between versions.
+"""The life of a monthly report: month -> lines -> file -> row, and the changes since a version or between versions.
 
-What a daily total is stands in queries; which versions there are is read there as well.
+`fcgraph.queries` defines a daily total and lists the existing versions.
 """
 
 from fcgraph.days import last_midnight as last_midnight

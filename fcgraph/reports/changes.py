@@ -1,4 +1,4 @@
-"""How stale a report is, and what differs between two versions of it, line by line."""
+"""How stale a report is, and the differences between two of its versions, line by line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fcgraph.storage.files import Files
 
 
 class ReportBasis(Protocol):
-    """What a version of a report rests on; a row of `reports` has it."""
+    """What a version of a report is based on; a row of `reports` has these fields."""
 
     @property
     def period(self) -> str: ...
@@ -33,7 +33,7 @@ class ReportBasis(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LineChange:
-    """A line that differs between two versions; `before` is None for one that came, `after` for one that went."""
+    """A line that differs between two versions; `before` is None if it was added, `after` if it was removed."""
 
     user_id: UUID
     day: date
@@ -43,13 +43,13 @@ class LineChange:
 
 
 def basis_of(report: ReportBasis) -> Basis:
-    """The same for the queries, with the instants of the month in the report's zone."""
+    """The basis for the queries, with the instants of the month in the report's time zone."""
     span = parse_period(report.period).span(report.time_zone)
     return Basis(report.period, report.time_zone, span, report.watermark)
 
 
 def changes_since(connection: Connection, report: ReportBasis) -> int:
-    """How many payments of the report's period came or changed after its watermark."""
+    """The number of payments of the report's period that arrived or changed after its watermark."""
     values = Values(named=True)
     statement = changes_since_sql(values, [basis_of(report)])
     count: int = connection.exec_driver_sql(statement, values.by_name).scalar_one()
@@ -61,8 +61,8 @@ def changes_between(
 ) -> Iterator[LineChange]:
     """The lines of `version` that differ from those of `from_version`, in the file's order.
 
-    Both files are read once, side by side; memory stays at a line of each. Raises BadInput when there is no such
-    version and Unavailable when its file is lost, before anything is read.
+    Both files are read once, in parallel, with one line of each in memory. Before anything is read, it raises BadInput
+    if there is no such version, and Unavailable if its file is missing.
     """
     before, after = (_path(files, connection, period, number) for number in (from_version, version))
     return _compare(before, after)
@@ -94,7 +94,7 @@ def _compare(before_path: Path, after_path: Path) -> Iterator[LineChange]:
 
 
 def _place(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """By what the lines are ordered: user, day, currency. Hex digits, dates and codes sort as their bytes do."""
+    """The sort key of the lines: user, day, currency. Hex digits, dates and codes sort by their bytes."""
     user_id, day, _, _, currency, _ = line.split(b",", 5)
     return user_id, day, currency
 

@@ -1,7 +1,6 @@
-"""Making a report: one content, one version; a file that appears whole or not at all, then its row.
+"""Generates a report: one version per content; first the complete file (or none), then its row.
 
-When it is called is the scheduler's and the caller's matter; it may be called any number of times, by any number of
-processes.
+The caller (such as the scheduler) decides when. Any number of processes may call this any number of times.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from fcgraph.reports.period import Period, parse_period, period_at
 from fcgraph.storage.files import Draft, Files
 
 STATUSES = ["completed"]
-LOCK_SPACE = 0x66637270  # the first of the two numbers of a period's advisory lock
+LOCK_SPACE = 0x66637270  # the first of the two keys of a period's advisory lock
 FILE_NAME = "monthly_report_{period}_v{version}.csv"
 FILE_NAMES = re.compile(r"monthly_report_((?!0000)[0-9]{4}-(?:0[1-9]|1[0-2]))_v[1-9][0-9]*\.csv")
 
-# `reports.lines` knows the order of these columns.
+# `reports.lines` relies on the order of these columns.
 LINES = (
     "SELECT user_id, day, total_sent, total_received, currency, sent_count, received_count FROM ({totals}) lines"
     " ORDER BY user_id, day, currency"
 )
 ZONE = "CAST(:zone AS text)"
 FIRST_DAY = f"SELECT GREATEST({day_sql('min(timestamp)', ZONE)}, date '0001-01-01') FROM transactions"  # noqa: S608 - ours
-# Which of these months have payments and no report made after their end, or a report but none made after it.
+# The months that have payments or a report, but no report made after their end.
 OWED = f"""
 SELECT m.period FROM unnest(CAST(:periods AS text[]), CAST(:begins AS timestamptz[]), CAST(:ends AS timestamptz[]))
        AS m(period, begins, ends)
@@ -54,7 +53,7 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True)
 class Generated:
-    """The version that holds the month as it is now; `unchanged` when it was there before."""
+    """The version with the current content of the month; `unchanged` if it already existed."""
 
     period: str
     version: int
@@ -63,7 +62,7 @@ class Generated:
 
 @dataclass(frozen=True)
 class Content:
-    """What was written to a draft, and the watermark of the snapshot it was read from."""
+    """The content that was written to a draft, and the watermark of the snapshot that it was read from."""
 
     sha256: str
     size_bytes: int
@@ -76,26 +75,26 @@ class Content:
 def generate(
     engine: Engine, files: Files, period: str, *, time_zone: str, now: datetime, correlation_id: str
 ) -> Generated:
-    """Make the report of the month `YYYY-MM` from the database as it is now.
+    """Generate the report of the month `YYYY-MM` from the current database.
 
-    Adds version n + 1 only when the bytes differ from the latest version's. Makes two connections of its own, since it
-    may take minutes. Raises Refused (INVALID_INPUT, PERIOD_NOT_STARTED) and StorageFull.
+    Adds version n + 1 only if the bytes differ from the latest version's. Opens two connections outside the pool, since
+    it may take minutes. Raises Refused (INVALID_INPUT, PERIOD_NOT_STARTED) and StorageFull.
     """
     month = parse_period(period)
     if not month.has_started(now, time_zone):
         raise Refused(f"{period} has not started yet", code="PERIOD_NOT_STARTED", path=("period",))
     engine = db.apart(engine, name="report")
     with db.write(engine) as holder, files.draft() as draft:
-        # Held until the row is committed. The snapshot is taken after it by a connection of its own, so that whoever
-        # waited here sees all that the one before him saw.
+        # The lock is held until the row is committed. A separate connection takes the snapshot afterwards, so that a
+        # process that waited here sees everything that the one before it saw.
         _lock(holder, month)
         content = _write_content(engine, draft.file, month, time_zone)
         failpoints.reach("report-written")
-        latest = _latest(holder, period)  # also proves that the lock's connection still lives
+        latest = _latest(holder, period)  # also proves that the lock's connection is still alive
         if latest is not None and latest.sha256 == content.sha256:
             _prove_again(holder, latest, content, month.is_over(now, time_zone), time_zone)
             if files.sha256(latest.file_key) != content.sha256:
-                draft.keep(latest.file_key)  # lost or spoilt on the disk; these are its bytes
+                draft.keep(latest.file_key)  # missing or corrupted on disk; the draft has its bytes
                 logger.warning("report_file_restored", file_key=latest.file_key)
             generated = Generated(period, latest.version, unchanged=True)
         else:
@@ -115,10 +114,10 @@ def generate(
 
 
 def due_periods(connection: Connection, *, time_zone: str, now: datetime) -> list[str]:
-    """The previous month, and each month before it that is owed a report made after its end; oldest first.
+    """The previous month, and each earlier month that still needs a report made after its end; oldest first.
 
-    Owed is a month with payments, and one whose report was made while it ran: that one is not known to be whole. Days
-    before the year 1, which old payments with empty timestamps have west of Greenwich, are in no month.
+    An earlier month needs one if it has payments, or if its report was made before its end and may be incomplete. Days
+    before the year 1 belong to no month; old payments with empty timestamps have such days west of Greenwich.
     """
     previous = period_at(now, time_zone).previous
     months = list(_months(connection, previous, time_zone))
@@ -137,7 +136,7 @@ def due_periods(connection: Connection, *, time_zone: str, now: datetime) -> lis
 
 
 def _months(connection: Connection, before: Period, time_zone: str) -> Iterator[Period]:
-    """The months from the first payment's to the one before this."""
+    """The months from the first payment's month up to, but not including, `before`."""
     first = connection.scalar(sa.text(FIRST_DAY), {"zone": time_zone})
     if first is None:
         return
@@ -150,25 +149,25 @@ def _months(connection: Connection, before: Period, time_zone: str) -> Iterator[
 def sweep(
     engine: Engine, files: Files, *, drafts_older_than_seconds: float, leavings_younger_than_seconds: float
 ) -> int:
-    """Delete what killed processes left: old drafts, and files that were renamed but got no row. Returns how many.
+    """Delete the orphaned files of killed processes: old drafts, and renamed files without a row. Returns the number.
 
-    An older file without a row is nobody's leaving but another database's report: it stays, and is told.
+    An older file without a row may be the report of another database: it is left in place and logged.
     """
     swept = files.sweep(drafts_older_than_seconds)
     for key in files.stored():
         name = FILE_NAMES.fullmatch(key)
         if name is None:
-            continue  # somebody else's file
+            continue  # not a report file
         with db.write(engine) as holder:
             if _known(holder, key):
                 continue
             age_seconds = files.age_seconds(key)
             if age_seconds is None:
-                continue  # another sweep was quicker
+                continue  # another sweep has deleted it
             if age_seconds > leavings_younger_than_seconds:
                 logger.warning("report_file_without_row", file_key=key)
                 continue
-            _lock(holder, parse_period(name[1]))  # one that is just being made gets its row under this lock
+            _lock(holder, parse_period(name[1]))  # a report in progress gets its row under this lock
             if not _known(holder, key):
                 files.delete(key)
                 logger.info("report_leaving_swept", file_key=key)
@@ -177,13 +176,13 @@ def sweep(
 
 
 def _write_content(engine: Engine, file: BinaryIO, month: Period, time_zone: str) -> Content:
-    """Stream the month from one snapshot into the file."""
+    """Stream the lines of the month from one snapshot into the file."""
     writer = LineWriter(file)
     select, values = _lines(month, time_zone)
     with db.read(engine, snapshot=True) as connection:
         watermark = connection.scalar(sa.text("SELECT last FROM intake_watermark"))
         connection.execute(sa.text("SET LOCAL datestyle = 'ISO'"))
-        cursor: Any = connection.connection.cursor()  # COPY is beyond SQLAlchemy: psycopg2's own cursor
+        cursor: Any = connection.connection.cursor()  # SQLAlchemy has no COPY, so this is psycopg2's cursor
         text = cursor.mogrify(select, values).decode()
         cursor.copy_expert(f"COPY ({text}) TO STDOUT WITH (FORMAT csv)", writer)
         cursor.close()
@@ -199,7 +198,7 @@ def _write_content(engine: Engine, file: BinaryIO, month: Period, time_zone: str
 
 
 def _lines(month: Period, time_zone: str) -> tuple[str, dict[str, object]]:
-    """The SELECT of the month's lines with psycopg2's places, and their values by name."""
+    """The SELECT of the month's lines with psycopg2's placeholders, and their values by name."""
     values = Values(named=True)
     totals = daily_totals_sql(
         bounds=of_range(values, month.first_day, month.last_day, time_zone),
@@ -233,10 +232,10 @@ def _known(holder: Connection, key: str) -> bool:
 
 
 def _prove_again(holder: Connection, latest: Any, content: Content, is_over: bool, time_zone: str) -> None:
-    """The same bytes came out again: from now on the version stands for the month as of this later snapshot.
+    """Update the row after the same bytes were generated again: the version now represents this later snapshot.
 
-    What has come since then did not change the content (say, a payment that is pending), so it makes the version no
-    longer stale. One made while the month ran, and found the same after its end, is the month's final content.
+    Records that arrived in between did not change the content (for example a pending payment), so the version is no
+    longer stale. A version made during the month, with the same bytes after its end, is the month's final content.
     """
     was_final = latest.is_final_period and latest.time_zone == time_zone
     holder.execute(
@@ -256,7 +255,7 @@ def _keep(
     now: datetime,
     correlation_id: str,
 ) -> None:
-    """Make the draft the file of a new version: first the file, durable under its name, then its row."""
+    """Turn the draft into a new version: first the file, durable under its name, then its row."""
     name = FILE_NAME.format(period=generated.period, version=generated.version)
     draft.keep(name)
     failpoints.reach("report-renamed")

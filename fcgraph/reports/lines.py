@@ -1,6 +1,6 @@
-"""The lines of a report file: written while they are hashed and added up, and read again one by one.
+"""The lines of a report file: a writer that also hashes them and adds them up, and a reader that yields one at a time.
 
-The statement they come from is queries.daily_totals_sql; files and rows are not known here.
+The lines come from `queries.daily_totals_sql`. This module knows neither file names nor database rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ZEROS = frozenset((b"0", b"0.0", b"0.00", b"0.000", b"0.0000"))
 
 @dataclass(frozen=True, slots=True)
 class LineTotals:
-    """What one user sent and received on one day in one currency, at the currency's scale."""
+    """The amounts that one user sent and received on one day in one currency, at the currency's scale."""
 
     total_sent: Decimal
     total_received: Decimal
@@ -41,8 +41,8 @@ class ReportLine:
 class LineWriter:
     """Takes the CSV lines that COPY sends, in pieces of any size, and writes, hashes, counts and adds them up.
 
-    Amounts are added up as whole minor units, from the very bytes that are written. Memory is one block and one sum
-    per day and currency, however long the file.
+    Amounts are added up as integer minor units, parsed from the bytes that are written. Memory is one block and one
+    sum per day and currency, whatever the length of the file.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -51,13 +51,13 @@ class LineWriter:
         self._file = file
         self._sha256 = hashlib.sha256()
         self._block = bytearray()
-        # by day and currency: minor units sent and received, payments sent and received
+        # per day and currency: minor units sent and received, number of payments sent and received
         self._sums: dict[tuple[bytes, bytes], list[int]] = {}
         self._decimals: dict[bytes, int] = {}
         self._store(HEADER)
 
     def write(self, piece: bytes) -> int:
-        """Called by the database driver with whatever came over the wire."""
+        """Called by the database driver with each piece that it received."""
         self._block += piece
         if len(self._block) >= BLOCK_BYTES:
             end = self._block.rfind(b"\n") + 1
@@ -66,9 +66,9 @@ class LineWriter:
         return len(piece)
 
     def finish(self) -> None:
-        """Write what is left; every line must have come whole."""
+        """Write the rest of the block. Raises ValueError if the last line is incomplete."""
         if self._block and not self._block.endswith(b"\n"):
-            raise ValueError("the last line of the report did not come whole")
+            raise ValueError("the last line of the report is incomplete")
         self._take(bytes(self._block))
         self._block.clear()
 
@@ -78,11 +78,11 @@ class LineWriter:
 
     @property
     def balanced(self) -> bool:
-        """Whether for each day and currency what was sent is what was received, over all users."""
+        """Whether for each day and currency the amounts sent equal the amounts received, over all users."""
         return all(sent == received and m == n for sent, received, m, n in self._sums.values())
 
     def totals(self) -> list[dict[str, Any]]:
-        """Per currency, in order: `currency`, `total_sent`, `total_received` (text at its scale), and the counts."""
+        """Per currency, sorted: `currency`, `total_sent`, `total_received` (text at its scale), and the counts."""
         sums: dict[bytes, list[int]] = {}
         for (_, currency), day_sums in self._sums.items():
             sums[currency] = [a + b for a, b in zip(sums.get(currency, [0, 0, 0, 0]), day_sums, strict=True)]
@@ -108,7 +108,7 @@ class LineWriter:
             if sums is None:
                 sums = sums_of[day, currency] = [0, 0, 0, 0]
                 self._decimals[currency] = len(sent.partition(b".")[2])
-            # Most lines have only one side: what adds nothing is not parsed.
+            # Most lines have only one side: zeros are not parsed.
             if sent not in ZEROS:
                 sums[0] += int(sent.replace(b".", b""))
             if received not in ZEROS:
@@ -125,15 +125,15 @@ class LineWriter:
 
 
 def raw_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines after the header, without their line end. Raises ValueError when it is no report file."""
+    """The lines after the header, without line ends. Raises ValueError if the file is not a report."""
     if file.readline() != HEADER:
-        raise ValueError("a report file begins with its header")
+        raise ValueError("a report file must begin with the header")
     for line in file:
         yield line.removesuffix(b"\n")
 
 
 def read_lines(file: BinaryIO) -> Iterator[ReportLine]:
-    """The lines of a report file as values, in the file's order: user, day, currency."""
+    """The lines of a report file as values, in file order: user, day, currency."""
     return (parse_line(line) for line in raw_lines(file))
 
 
@@ -145,7 +145,7 @@ def parse_line(line: bytes) -> ReportLine:
 
 
 def _plain(minor_units: int, decimals: int) -> str:
-    """25000 with 2 decimals is "250.00", whatever its length."""
+    """25000 with 2 decimals is "250.00", whatever the length of the number."""
     if not decimals:
         return str(minor_units)
     whole, part = divmod(minor_units, 10**decimals)

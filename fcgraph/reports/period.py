@@ -1,4 +1,4 @@
-"""A month `YYYY-MM` and where it begins and ends for a time zone. Which months are due is not here."""
+"""A month `YYYY-MM`, and its beginning and end in a time zone. `reports.generation` decides which months are due."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PERIOD = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
 @dataclass(frozen=True, order=True)
 class Period:
-    """A month of the calendar; what instants belong to it depends on the reporting time zone."""
+    """A calendar month; the instants that belong to it depend on the reporting time zone."""
 
     year: int
     month: int
@@ -41,15 +41,15 @@ class Period:
         return Period(self.year, self.month + 1) if self.month < 12 else Period(self.year + 1, 1)
 
     def has_started(self, now: datetime, time_zone: str) -> bool:
-        """Whether an instant of the month has been."""
+        """Whether the month has begun in this time zone."""
         return self.span(time_zone).begins <= now
 
     def is_over(self, now: datetime, time_zone: str) -> bool:
-        """Whether no instant of the month is still to come."""
+        """Whether the month has ended in this time zone."""
         return self.span(time_zone).ends <= now
 
     def span(self, time_zone: str) -> Span:
-        """The instants of the month in the zone."""
+        """The instants of the month in the time zone."""
         return span(self.first_day, self.last_day, time_zone)
 
 
@@ -62,6 +62,6 @@ def parse_period(text: str) -> Period:
 
 
 def period_at(now: datetime, time_zone: str) -> Period:
-    """The month that is running at this instant in the zone: the months before it are over for good."""
+    """The current month at this instant in the time zone; all earlier months have ended for good."""
     day = settled_day(now, time_zone)
     return Period(day.year, day.month)

@@ -1,1 +1,1 @@
-"""The rules of single values: what a text must look like, and in words what to change when it does not. Pure."""
+"""The validation rules: what each value must look like, and a message that says how to fix one that does not. Pure."""

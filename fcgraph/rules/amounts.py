@@ -1,7 +1,7 @@
-"""Amounts: plain digits with an optional sign and point, never rounded; what else is written there is named.
+"""Amounts: plain digits with an optional sign and decimal point, never rounded; other forms get a specific message.
 
-The canonical text has no leading zeros and no `+`, and at most the currency's decimals: zeros beyond them are cut off,
-since that loses nothing; zeros within them stay as they came.
+The canonical text has no leading zeros, no `+` and at most as many decimals as the currency allows. Trailing zeros
+beyond that are dropped, because nothing is lost; trailing zeros within it stay as they arrived.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fcgraph.rules.violation import Reasons, Violation
 INTEGER_DIGITS_MAX = 15
 DECIMALS_MAX = 4  # the scale of the column NUMERIC(20,4)
 
-_REASON_MAX_CHARS = 100  # what is longer is not looked at for its reason
+_REASON_MAX_CHARS = 100  # only this much of a value is searched for the reason
 _AMOUNT = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?")
 _UNUSUAL = re.compile(r"[$\x00-\x1f\x7f]")
 _PLAIN = "write plain digits such as 250.00"
@@ -47,9 +47,9 @@ _REASONS = Reasons(
 
 
 def read(value: str, decimals_max: int) -> tuple[str | None, list[Violation]]:
-    """The canonical text of an amount (None when it is no number), and the rules it breaks.
+    """The canonical text of an amount (None if it is not a number), and the rules it breaks.
 
-    `decimals_max` are the minor units of the currency, or DECIMALS_MAX where it is not known.
+    `decimals_max` is the currency's number of minor units, or DECIMALS_MAX if the currency is unknown.
     """
     match = _AMOUNT.fullmatch(value)
     if match is None:

@@ -1,6 +1,6 @@
-"""What a Kafka value is when it is no plain payment: wrapped, framed or empty, and what to change at its producer.
+"""Kafka values that are not plain payments: wrapped, framed or empty, and what to change in the producer.
 
-Pure, as the rules are. A value that is recognised is a rejection like any other: stored with its bytes.
+Pure, like the other rules. A recognised value becomes an ordinary rejection, stored with its bytes.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from typing import Any
 
 TOMBSTONE = (
     "the message has no value: it is a tombstone (a deletion marker of a compacted topic), and fcgraph deletes no"
-    " payment; have the producer send none"
+    " payment; configure the producer not to send tombstones"
 )
-# The wire format of schema registries: a zero byte, the schema's id, the data. Older Apicurio serializers write the id
+# The wire format of schema registries: a zero byte, the schema id, the data. Older Apicurio serializers write the id
 # in eight bytes, of which the first four are zero.
 SCHEMA_ID_BYTES = (4, 8)
 SCHEMA_IDS = 2**24
 CONNECT_KEYS = frozenset(("schema", "payload"))
-CLOUD_EVENT_KEYS = frozenset(("specversion", "id", "source", "type"))  # those that CloudEvents requires
+CLOUD_EVENT_KEYS = frozenset(("specversion", "id", "source", "type"))  # required by CloudEvents
 DEBEZIUM_OPERATIONS = frozenset("crudtm")
-ONE_PAYMENT = "and fcgraph takes the payment alone, as one JSON object"
+ONE_PAYMENT = "and fcgraph expects only the payment, as one JSON object"
 
 
 def framed(value: bytes) -> str | None:
-    """What is wrong with a value that a schema registry's serializer has framed; None for any other value."""
+    """What is wrong with a value framed by a schema registry's serializer; None for any other value."""
     if not value.startswith(b"\0"):
         return None
     schema_id, data = _taken_apart(value)
-    # Text in UTF-16 and binary files begin with a zero byte as well; the ids of a registry are counted from 1.
+    # UTF-16 text and binary files may also begin with a zero byte; schema ids are counted from 1.
     if not 0 < schema_id < SCHEMA_IDS:
         return None
     return (
         f"the message looks like {_format(data)} framed by a schema registry's serializer (schema id"
-        f" {schema_id}); fcgraph takes plain JSON: send it with a plain JSON serializer, or from Kafka Connect with"
+        f" {schema_id}); fcgraph expects plain JSON: send it with a plain JSON serializer, or from Kafka Connect with"
         " org.apache.kafka.connect.json.JsonConverter and value.converter.schemas.enable=false"
     )
 
@@ -53,7 +53,7 @@ def _format(data: bytes) -> str:
 def wrapped(found: Mapping[str, Any]) -> str | None:
     """What is wrong with an object that wraps a payment instead of being one; None for any other object.
 
-    An object with a transaction_id is a payment, whatever else it carries.
+    An object with a transaction_id is a payment, whatever other keys it has.
     """
     if "transaction_id" in found:
         return None
@@ -64,7 +64,7 @@ def wrapped(found: Mapping[str, Any]) -> str | None:
     if "specversion" in found and found.keys() >= CLOUD_EVENT_KEYS:
         return (
             f"the message looks like a CloudEvents event in structured mode (specversion, data), {ONE_PAYMENT}: switch"
-            " the producer to binary mode, or send what is in data alone"
+            " the producer to binary mode, or send only the contents of data"
         )
     return None
 
@@ -76,11 +76,11 @@ def _connect(found: Mapping[str, Any]) -> str:
         return _debezium(f", and {switch}")
     if payload is None:
         return (
-            "the message is a Kafka Connect envelope without a payload, which is how a deletion is written, and fcgraph"
-            f" deletes no payment; have the producer send none, and set {switch} at the connector"
+            "the message is a Kafka Connect envelope without a payload, which stands for a deletion, and fcgraph"
+            f" deletes no payment; configure the producer not to send deletions, and set {switch} in the connector"
         )
     return (
-        f"the message looks like a Kafka Connect envelope (schema, payload), {ONE_PAYMENT}: set {switch} at the"
+        f"the message looks like a Kafka Connect envelope (schema, payload), {ONE_PAYMENT}: set {switch} in the"
         " connector"
     )
 
@@ -97,6 +97,6 @@ def _is_debezium(found: Mapping[str, Any]) -> bool:
 def _debezium(more: str) -> str:
     return (
         f"the message looks like a Debezium change event (before, after, op), {ONE_PAYMENT}: set"
-        f" transforms=unwrap and transforms.unwrap.type=io.debezium.transforms.ExtractNewRecordState{more} at the"
+        f" transforms=unwrap and transforms.unwrap.type=io.debezium.transforms.ExtractNewRecordState{more} in the"
         " connector"
     )

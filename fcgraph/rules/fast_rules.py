@@ -1,7 +1,7 @@
-"""The quick way through the rules for rows in their usual shape: one compiled pattern over a whole block of rows.
+"""The fast path for rows of the usual form: one compiled pattern over a whole block of rows.
 
-It only ever accepts, and only what `records` accepts with the same canonical text (a property test proves it).
-Everything it does not recognise goes to `records`, which alone can say what is wrong with a row.
+It never rejects a row. It accepts only rows that `records` accepts with the same canonical text (a property test
+checks this). All other rows go to `records`, which reports what is wrong with them.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import NamedTuple
 from fcgraph.rules.records import COLUMNS, EARLIEST, CurrencyRule, instant_text
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-# After the year; see `_years_from_century`.
+# The part after the year; see `_years_from_century`.
 _IN_YEAR = (
     "-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
     "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
 )
 _STATUS = "(?:pending|completed|failed)"
-# A column that is kept out: printable ASCII without comma or quote, and not long; anything else takes the slow way.
+# An ignored column: short printable ASCII without comma or quote. Rows with anything else there go to `records`.
 _IGNORED = r"[ !#-+\--~]{0,1000}"
 _SECONDS_END = 19  # of `2025-05-01T12:00:00`
 
 
 class Columns(NamedTuple):
-    """Accepted rows, column by column, each value canonical text; `position` is a row's line or offset."""
+    """Accepted rows by column, each value as canonical text; `position` is a row's line or offset."""
 
     position: Sequence[int]
     transaction_id: Sequence[str]
@@ -40,10 +40,10 @@ class Columns(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """A block after the quick way: what it accepted, and number (from 0) and text of the lines left for the rules.
+    """A block after the fast path: the accepted rows, and the number (from 0) and text of the lines left to `records`.
 
-    `numbers` are the accepted rows' lines in the block; `lines` their text where that is the canonical values with
-    commas between, in the usual order.
+    `numbers` are the line numbers of the accepted rows within the block. `lines` is the text of these rows if it is
+    exactly their canonical values in the usual order, separated by commas.
     """
 
     accepted: Columns
@@ -52,7 +52,7 @@ class Parsed(NamedTuple):
     lines: Sequence[str] | None = None
 
     def leaving(self, indexes: Collection[int], text: str) -> Parsed:
-        """The same with some accepted rows (by index) left to the rules. `text` is the block parsed."""
+        """A copy in which some accepted rows (by index) are left to `records`. `text` is the parsed block."""
         if not indexes:
             return self
         stays = bytearray(b"\1") * len(self.numbers)
@@ -71,7 +71,7 @@ class Parsed(NamedTuple):
 EMPTY = Columns((), (), (), (), (), (), (), ())
 
 
-# Without leading zeros: so the text is JSON's as well, and the number of digits tells small amounts.
+# No leading zeros, so the text is also a valid JSON number and its length bounds the amount.
 _WHOLE = "(?:0|[1-9][0-9]{0,14}+)"
 
 
@@ -80,7 +80,7 @@ def _fraction(decimals: int) -> str:
 
 
 def _by_decimals(currencies: Mapping[str, CurrencyRule]) -> list[tuple[int, str]]:
-    """For each number of decimals that currencies have: it, and a pattern for these currencies. The commonest first."""
+    """Pairs of a number of decimals and a pattern for the currencies that have it, the most common first."""
     groups: dict[int, list[str]] = {}
     for code, rule in sorted(currencies.items()):
         groups.setdefault(rule.minor_units, []).append(code)
@@ -89,9 +89,9 @@ def _by_decimals(currencies: Mapping[str, CurrencyRule]) -> list[tuple[int, str]
 
 
 def _years_from_century(century: int) -> str:
-    """A pattern for the years of this century (19: from 1900 on) and later ones, up to 2999.
+    """A pattern for the years from this century on (19: from 1900), up to 2999.
 
-    Each way begins with a literal: with a set of digits there, or with finer bounds, a row took 1.4 times as long.
+    Each alternative begins with a literal: a character class there, or finer bounds, made a row 1.4 times slower.
     """
     first, second = divmod(century, 10)
     ways = [f"{later}[0-9]" for later in range(first + 1, 3)] + [f"{first}[{second}-9]" if second < 9 else f"{first}9"]
@@ -99,9 +99,9 @@ def _years_from_century(century: int) -> str:
 
 
 class CsvRows:
-    """Rows of a CSV without quotes, columns in the order of `header` (None: a column that is kept out).
+    """Rows of a CSV without quotes, columns in the order of `header` (None: an ignored column).
 
-    One pattern takes as many rows as it can at once; all their values then come from one split.
+    One match covers as many rows as possible; a single split then yields all their values.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class CsvRows:
         self._earliest = _to_check(earliest)
 
     def parse(self, text: str, positions: Sequence[int]) -> Parsed:
-        """Parse all lines of `text`, each ended by LF; `positions` gives a line or offset for each."""
+        """Parse all lines of `text`, each terminated by LF; `positions` has a line number or offset for each."""
         runs: list[str] = []
         numbers: list[int] = []
         rest: list[tuple[int, str]] = []
@@ -148,20 +148,20 @@ class CsvRows:
 
 
 class JsonRows:
-    """JSON objects, one a line, with the seven keys in the usual order and nothing else; the amount quoted or not."""
+    """JSON objects, one per line, with exactly the seven keys in the usual order; the amount may be quoted."""
 
     def __init__(self, currencies: Mapping[str, CurrencyRule], latest: datetime, earliest: datetime = EARLIEST) -> None:
         values = {name: f'"({pattern})"' for name, pattern in _patterns(earliest).items()}
-        # The same quote, or none, on both sides: it is the fourth group, the amount itself the fifth.
+        # The same quote, or none, on both sides: group 4 is the quote, group 5 the amount.
         values["amount"] = f'("?)({_json_amount(currencies)})\\4'
-        values["currency"] = '"([A-Z]{3})"'  # a known one: the amount looks ahead at it
+        values["currency"] = '"([A-Z]{3})"'  # a known code: the amount's lookahead has checked it
         line = ", ?".join(f'"{name}": ?{values[name]}' for name in COLUMNS)
         self._line = re.compile(rf"^(?:\{{{line}\}}|(.*))$", re.MULTILINE | re.ASCII)
         self._latest = _to_seconds(latest)
         self._earliest = _to_check(earliest)
 
     def parse(self, text: str, positions: Sequence[int]) -> Parsed:
-        """As `CsvRows.parse`."""
+        """Like `CsvRows.parse`."""
         found = self._line.findall(text, 0, len(text) - 1)
         if len(found) != len(positions):
             raise ValueError(f"{len(found)} lines for {len(positions)} positions")
@@ -188,7 +188,7 @@ def _patterns(earliest: datetime) -> dict[str, str]:
 
 
 def _csv_line(header: Sequence[str | None], currencies: Mapping[str, CurrencyRule], earliest: datetime) -> str:
-    """A pattern for a row. What stands from amount to currency is there once for each number of decimals."""
+    """A pattern for a row. The part from amount to currency is repeated for each number of decimals."""
     patterns = _patterns(earliest)
     at = sorted((header.index("amount"), header.index("currency")))
     spans = []
@@ -202,7 +202,7 @@ def _csv_line(header: Sequence[str | None], currencies: Mapping[str, CurrencyRul
 
 
 def _json_amount(currencies: Mapping[str, CurrencyRule]) -> str:
-    """A pattern for an amount that is followed by a currency with as many decimals."""
+    """A pattern for an amount followed by a currency that allows that many decimals."""
     ways = [rf'{_fraction(decimals)}(?="?, ?"currency": ?"{codes}")' for decimals, codes in _by_decimals(currencies)]
     return f"{_WHOLE}(?:{'|'.join(ways)})"
 
@@ -212,12 +212,12 @@ def _to_seconds(instant: datetime) -> str:
 
 
 def _to_check(earliest: datetime) -> str | None:
-    """What timestamps are to be compared with; None when the pattern has done so, as it does for whole centuries."""
+    """The lower bound for timestamps; None if the pattern already checks it, as it does for whole centuries."""
     return None if earliest == datetime(earliest.year // 100 * 100, 1, 1, tzinfo=UTC) else _to_seconds(earliest)
 
 
 def _within(parsed: Parsed, earliest: str | None, latest: str, text: str) -> Parsed:
-    """Leave rows that may be too old or too far in the future to the rules."""
+    """Leave rows to `records` that may be too old or too far in the future."""
     stamps = parsed.accepted.timestamp
     if max(stamps)[:_SECONDS_END] < latest and (earliest is None or min(stamps)[:_SECONDS_END] >= earliest):
         return parsed

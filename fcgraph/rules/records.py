@@ -1,6 +1,6 @@
-"""THE rules: a raw row becomes a PaymentRecord or a Rejection with every problem; a record meets what is stored.
+"""The rules: a raw row becomes a PaymentRecord, or a Rejection with every problem; a record may update a payment.
 
-Pure: no I/O, no clock, no settings. Both doors use these rules; `fastrows` accepts only what these rules accept.
+Pure: no I/O, no clock, no settings. All channels use these rules; `fast_rules` accepts only what they accept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VALUE_SHOWN_MAX_CHARS = 200
 
 
 class Outcome(StrEnum):
-    """What became of a record; nothing else can."""
+    """The outcome of a record; the list is complete."""
 
     INSERTED = "INSERTED"
     UPDATED = "UPDATED"
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
 
 
 class Problem(NamedTuple):
-    """One reason for a rejection. `column` is None when it is about the row as a whole."""
+    """One reason for a rejection. `column` is None if it concerns the whole row."""
 
     column: str | None
     code: str
@@ -50,7 +50,8 @@ class Problem(NamedTuple):
 class PaymentRecord(NamedTuple):
     """A row that passed the rules; every field is canonical text.
 
-    UUIDs in lower case, amount a plain decimal, currency upper case, timestamp in UTC `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`.
+    UUIDs in lower case, amount as a plain decimal, currency in upper case, timestamp in UTC as
+    `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`.
     """
 
     transaction_id: str
@@ -68,7 +69,7 @@ class PaymentRecord(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """A row that did not pass, with all its problems, and its readable amount and currency for the control totals."""
+    """A row that failed, with all its problems and, if readable, its amount and currency for the control totals."""
 
     problems: tuple[Problem, ...]
     transaction_id: str | None = None
@@ -77,14 +78,14 @@ class Rejection(NamedTuple):
 
 
 class CurrencyRule(NamedTuple):
-    """What the rules need to know of a currency: decimals allowed, and the amount above which one is suspicious."""
+    """What the rules need to know about a currency: its decimals, and the amount above which one is suspicious."""
 
     minor_units: int
     suspicious_above: Decimal
 
 
 class Reference(NamedTuple):
-    """What rows are held against: known currencies, known users (canonical text), the timestamps accepted."""
+    """What rows are checked against: known currencies, known users (canonical text), accepted range of timestamps."""
 
     currencies: Mapping[str, CurrencyRule]
     users: Container[str]
@@ -93,7 +94,7 @@ class Reference(NamedTuple):
 
 
 class _Problems(list[Problem]):
-    """The problems of one row as they are found."""
+    """Collects the problems of one row."""
 
     def found(self, column: str | None, code: str, message: str, value: str | None = None) -> None:
         shown = value if value is None else value[:VALUE_SHOWN_MAX_CHARS].replace("\0", "\\0")  # NUL cannot be stored
@@ -101,7 +102,7 @@ class _Problems(list[Problem]):
 
 
 def check(row: Mapping[str, str | None], reference: Reference) -> PaymentRecord | Rejection:
-    """Hold a row (column -> raw text, None when absent) against every rule. Finds all problems, not the first."""
+    """Check a row (column -> raw text, None if absent) against every rule. Finds all problems, not only the first."""
     return _check(row, reference, _Problems())
 
 
@@ -192,7 +193,7 @@ def _status(present: Mapping[str, str], problems: _Problems) -> str | None:
 def check_fields(
     fields: Sequence[str], header: Sequence[str | None], reference: Reference
 ) -> PaymentRecord | Rejection:
-    """Hold the fields of a CSV row against the rules. `header`: a column of COLUMNS per place, None to ignore it."""
+    """Check the fields of a CSV row. `header` has a column of COLUMNS for each field, None to ignore the field."""
     problems = _Problems()
     if len(fields) > len(header):
         extra = ",".join(fields[len(header) :])
@@ -202,24 +203,24 @@ def check_fields(
 
 
 def reject(code: str, message: str) -> Rejection:
-    """A rejection of a row that could not even be taken apart."""
+    """A rejection of a row that could not be parsed."""
     return Rejection((Problem(None, code, message),))
 
 
 class _Number(str):
-    """A JSON number, kept as the text it was written in so that it never passes through a float."""
+    """A JSON number as its original text, so that it is never converted to a float."""
 
     __slots__ = ()
 
 
 class _BadJson(ValueError):
-    """The text is no JSON of the kind we take; the message says why."""
+    """The text is not JSON of the accepted form; the message says why."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _BadJson("a key stands twice in one object")
+        raise _BadJson("a key appears twice in one object")
     return found
 
 
@@ -243,7 +244,7 @@ _INVALID_CODE = {
 
 
 def read_message(value: bytes | None) -> dict[str, Any] | Rejection:
-    """The JSON object in a Kafka value, numbers as exact text; a Rejection when there is none."""
+    """The JSON object in a Kafka value, numbers as exact text; a Rejection if the value is not one."""
     if value is None:
         return reject("INVALID_JSON", envelopes.TOMBSTONE)
     framed = envelopes.framed(value)
@@ -258,19 +259,19 @@ def read_message(value: bytes | None) -> dict[str, Any] | Rejection:
     try:
         found = _JSON.decode(text)
     except _BadJson as e:
-        return reject("INVALID_JSON", f"the message is no JSON object: {e}")
+        return reject("INVALID_JSON", f"the message is not a JSON object: {e}")
     except json.JSONDecodeError as e:
-        return reject("INVALID_JSON", f"the message is no JSON: {e.msg} at character {e.pos}")
+        return reject("INVALID_JSON", f"the message is not valid JSON: {e.msg} at character {e.pos}")
     except RecursionError:
-        return reject("INVALID_JSON", "the message is no JSON object: nested too deeply")
+        return reject("INVALID_JSON", "the JSON of the message is nested too deeply")
     if not isinstance(found, dict):
-        return reject("INVALID_JSON", "the message is JSON, but no object")
+        return reject("INVALID_JSON", "the message is valid JSON but not an object")
     wrapped = envelopes.wrapped(found)
     return found if wrapped is None else reject("UNSUPPORTED_ENVELOPE", wrapped)
 
 
 def check_message(found: Mapping[str, Any] | Rejection, reference: Reference) -> PaymentRecord | Rejection:
-    """Hold what `read_message` found against the rules."""
+    """Check the result of `read_message` against the rules."""
     if isinstance(found, Rejection):
         return found
     problems = _Problems()
@@ -288,7 +289,7 @@ def check_message(found: Mapping[str, Any] | Rejection, reference: Reference) ->
 
 
 def _without_lone_surrogates(value: str) -> str:
-    """JSON may name half of a surrogate pair, which no UTF-8 text can hold."""
+    """Escape lone surrogates, which JSON can express and UTF-8 cannot."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -297,7 +298,7 @@ def _shown(value: object) -> str:
 
 
 def suspicions(amount: Decimal, rule: CurrencyRule, *, self_transfer: bool) -> tuple[str, ...]:
-    """Why a payment is suspicious; empty when it is not. Above the threshold means strictly above."""
+    """Why a payment is suspicious; empty if it is not. The threshold itself is not suspicious."""
     found = ("AMOUNT_OVER_THRESHOLD",) if amount > rule.suspicious_above else ()
     return (*found, "SELF_TRANSFER") if self_transfer else found
 
@@ -308,7 +309,7 @@ def _same_amount(one: str, other: str) -> bool:
 
 
 def differences(stored: PaymentRecord, incoming: PaymentRecord) -> tuple[tuple[str, str, str], ...]:
-    """The fields of the content that differ by value, as (field, stored, incoming); the status is no content."""
+    """The content fields that differ by value, as (field, stored, incoming). The status is not content."""
     return tuple(
         (field, old, new)
         for field, old, new in zip(COLUMNS, stored, incoming, strict=True)
@@ -317,10 +318,10 @@ def differences(stored: PaymentRecord, incoming: PaymentRecord) -> tuple[tuple[s
 
 
 def decide(stored: PaymentRecord, incoming: PaymentRecord) -> Outcome:
-    """What an incoming record does to the stored payment of the same id.
+    """The outcome of an incoming record whose id is already stored.
 
-    Same content: the same status again is a DUPLICATE, a step on from pending UPDATED, a step back to pending STALE.
-    Other content, or completed against failed, is a CONFLICT: the one stored first stays.
+    Same content: the same status is a DUPLICATE, a step from pending is UPDATED, a step back to pending is STALE.
+    Different content, or completed against failed, is a CONFLICT: the stored payment does not change.
     """
     if differences(stored, incoming):
         return Outcome.CONFLICT
@@ -334,12 +335,12 @@ def decide(stored: PaymentRecord, incoming: PaymentRecord) -> Outcome:
 
 
 def conflict_problems(stored: PaymentRecord, incoming: PaymentRecord) -> tuple[Problem, ...]:
-    """A conflict said as problems, for lists that show rejections and conflicts together."""
+    """A conflict expressed as problems, for lists that show rejections and conflicts together."""
     found = differences(stored, incoming)
     if found:
         return tuple(
             Problem(field, "CONTENT_DIFFERS", f"{field} is {old} in the stored payment", new)
             for field, old, new in found
         )
-    message = f"the stored payment is {stored.status} and stays so"
+    message = f"the stored payment is {stored.status} and cannot change"
     return (Problem("status", "STATUS_REVERSAL", message, incoming.status),)

@@ -1,4 +1,4 @@
-"""Timestamps: RFC 3339 with an offset, or as PostgreSQL writes them; any other form is named with what to change.
+"""Timestamps: RFC 3339 with an offset, or PostgreSQL's form; any other form gets a message that says what to change.
 
 PostgreSQL's form has a space instead of T, and its offset may lack the minutes: `2025-05-20 10:00:00+00`.
 """
@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 from fcgraph.rules.violation import Reasons, Violation
 
-_REASON_MAX_CHARS = 100  # what is longer is not looked at for its reason
+_REASON_MAX_CHARS = 100  # only this much of a value is searched for the reason
 EXAMPLE = "2025-05-01T12:00:00Z"
-# RFC 3339 section 5.6: full-date ("T" / "t" / space) full-time. The offset is optional here, to name its lack.
+# RFC 3339 section 5.6: full-date ("T" / "t" / space) full-time. The offset
+# is optional here, so that a missing one can be reported.
 _TIMESTAMP = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})([Tt ])([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
     r"(?:([Zz])|([+-])([0-9]{2})(?::([0-9]{2}))?)?"
@@ -58,20 +59,20 @@ _REASONS = Reasons(
 
 
 def read(value: str, earliest: datetime, latest: datetime) -> tuple[str | None, list[Violation]]:
-    """The canonical text (None when there is none), and the rules the value breaks. Bounds are inclusive."""
+    """The canonical text (None if there is none), and the rules the value breaks. Bounds are inclusive."""
     match = _TIMESTAMP.fullmatch(value)
     if match is None:
         return None, [Violation("INVALID_TIMESTAMP", _reason(value))]
     separator, zulu, sign, minutes = match[4], match[9], match[10], match[12]
     if sign is not None and minutes is None and separator != " ":
         return None, [Violation("INVALID_TIMESTAMP", "has an offset without minutes; write +00:00, not +00")]
-    if match[1] == "0000":  # such as 0000-00-00; Python's calendar begins with the year 1
+    if match[1] == "0000":  # such as 0000-00-00; Python's calendar starts with year 1
         return None, [_too_old(earliest)]
     try:
         instant = _instant(match)
     except ValueError:
         return None, [Violation("INVALID_TIMESTAMP", _impossible(match))]
-    except OverflowError:  # only an offset in the first or last hours of the calendar gets here
+    except OverflowError:  # reached only by an offset within the first or last hours of the calendar
         return None, [_too_old(earliest) if match[1] == "0001" else _in_future()]
     if zulu is None and sign is None:
         message = "has no offset; add Z for UTC, or an offset such as +08:00"
@@ -85,20 +86,20 @@ def read(value: str, earliest: datetime, latest: datetime) -> tuple[str | None, 
 
 
 def instant_text(instant: datetime) -> str:
-    """The canonical text of an instant: UTC, `Z`, microseconds without trailing zeros and only where there are any."""
+    """The canonical text of an instant: UTC, `Z`, microseconds only if not zero and without trailing zeros."""
     text = (instant if instant.tzinfo is UTC else instant.astimezone(UTC)).isoformat().removesuffix("+00:00")
     return (text.rstrip("0") if instant.microsecond else text) + "Z"
 
 
 def may_be_cut_off(value: str) -> bool:
-    """Whether the value may be the beginning of a longer timestamp: `+05` of `+05:30` in PostgreSQL's form."""
+    """Whether the value may be a truncated timestamp: `+05` of `+05:30` in PostgreSQL's form."""
     return _HOURS_ALONE.search(value) is not None and _TIMESTAMP.fullmatch(value) is not None
 
 
 def _instant(match: re.Match[str]) -> datetime:
-    """The instant in UTC. Finer than microseconds is cut off, never rounded up. Raises ValueError, OverflowError."""
+    """The instant in UTC. Digits beyond microseconds are dropped. Raises ValueError, OverflowError."""
     text, fraction, sign, hours, minutes = match[0], match[8], match[10], match[11], match[12]
-    if match[5] == "24":  # newer Pythons take it as the next day
+    if match[5] == "24":  # newer Python versions accept it as the next day
         raise ValueError("hour 24")
     local = datetime.fromisoformat(f"{text[:10]}T{text[11:19]}+00:00")
     if local.tzinfo is not UTC or fraction:
@@ -112,7 +113,7 @@ def _instant(match: re.Match[str]) -> datetime:
 
 
 def _impossible(match: re.Match[str]) -> str:
-    """Which field of a moment that does not exist is out of its range."""
+    """Which field of a nonexistent date or time is out of range."""
     month, day = int(match[2]), int(match[3])
     if not 1 <= month <= 12:
         return f"has month {match[2]}; months are 01 to 12, and the order is year, month, day"

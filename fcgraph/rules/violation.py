@@ -1,4 +1,4 @@
-"""A rule that a value breaks, and why."""
+"""A rule that a value breaks, and the reason."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 
 class Violation(NamedTuple):
-    """The code for programs and the rest of a sentence for people; the column's name comes before the sentence."""
+    """A code for programs, and a message for people to which the caller prepends the column's name."""
 
     code: str
     message: str
 
 
 class Reasons:
-    """Forms that wrong values often have, and what to say about each. The first form that fits is the reason.
+    """Common forms of invalid values, with a message for each. The first form that matches gives the reason.
 
-    One pattern for all of them: many rows may be wrong in the same way.
+    All forms are compiled into one pattern, because many rows may have the same fault.
     """
 
     def __init__(self, forms: Sequence[tuple[str, str]]) -> None:
@@ -26,6 +26,6 @@ class Reasons:
         self._messages = {f"form{n}": message for n, (_, message) in enumerate(forms)}
 
     def of(self, value: str) -> str | None:
-        """The reason; None when the value has none of these forms."""
+        """The reason; None if the value has none of these forms."""
         match = self._pattern.fullmatch(value)
         return None if match is None or match.lastgroup is None else self._messages[match.lastgroup]

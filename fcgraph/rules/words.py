@@ -1,4 +1,4 @@
-"""Ids, currencies and statuses: their form, and what to change in one that lacks it."""
+"""Ids, currencies and statuses: their form, and how to fix a value that does not have it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _HEX_AND_DASHES = re.compile(r"[0-9a-f-]+", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _EXAMPLE_ID = "00000000-0000-0000-0000-000000000001"
-# What other systems call the three; words that may mean two of them are not here.
+# Names for the three statuses in other systems; ambiguous words are left out.
 _SYNONYMS = {
     "completed": "approved captured closed complete confirmed done executed finished ok paid posted processed sent"
     " settled success successful succeeded",
@@ -22,25 +22,25 @@ _STATUS_OF = {word: status for status, words in _SYNONYMS.items() for word in wo
 
 
 def is_uuid(text: str) -> bool:
-    """Whether the text is a UUID as the rules take it: canonical, lower or upper case."""
+    """Whether the text is a UUID in the accepted form: canonical, in lower or upper case."""
     return _UUID.fullmatch(text) is not None
 
 
 def currency_code(text: str) -> str | None:
-    """The code in upper case; None when the text is no code of three letters."""
+    """The code in upper case; None if the text is not a code of three letters."""
     # upper() alone would turn other scripts into ASCII letters (the long s becomes S).
     code = text.upper() if text.isascii() else ""
     return code if _CURRENCY.fullmatch(code) else None
 
 
 def status(text: str) -> str | None:
-    """The status in lower case; None when it is not one of the three."""
+    """The status in lower case; None if it is not one of the three."""
     found = text.lower() if text.isascii() else ""
     return found if found in STATUSES else None
 
 
 def why_not_uuid(text: str) -> str:
-    """What to change in a text that is not a UUID."""
+    """How to fix a text that is not a UUID."""
     lower = text.lower()
     if lower.startswith("urn:uuid:"):
         return "has the prefix urn:uuid:; write the UUID without it"
@@ -55,11 +55,11 @@ def why_not_uuid(text: str) -> str:
         return f"is not a UUID: a UUID has 32 hexadecimal digits, and this has {len(digits)}"
     if "-" not in lower:
         return f"has no dashes; write it as {lower[:8]}-{lower[8:12]}-{lower[12:16]}-{lower[16:20]}-{lower[20:]}"
-    return f"has its dashes in other places than a UUID such as {_EXAMPLE_ID}"
+    return f"has its dashes in the wrong places; a UUID looks like {_EXAMPLE_ID}"
 
 
 def why_not_currency(text: str) -> str:
-    """What to change in a text that is not a currency's code."""
+    """How to fix a text that is not a currency code."""
     if any(unicodedata.category(c) == "Sc" for c in text):
         return "has a currency symbol; write the code of three letters, such as USD"
     if re.fullmatch(r"[0-9]{3}", text, re.ASCII):
@@ -68,7 +68,7 @@ def why_not_currency(text: str) -> str:
 
 
 def why_not_status(text: str) -> str:
-    """Which words a status may be, and which of them this one usually means."""
+    """The allowed statuses, and which of them this word usually means."""
     rule = "must be pending, completed or failed"
     meant = _STATUS_OF.get(text.lower())
     return f"{rule}; {text} usually means {meant}" if meant else rule

@@ -1,6 +1,6 @@
-"""Stored files: uploads in, reports out. Whole or not at all, under a key that the database row knows.
+"""Stored files: uploads and reports. Each is stored atomically, under a key recorded in a database row.
 
-No rule about their content is here. A folder today; everything that touches bytes goes through this class.
+It knows nothing of their content. Storage is a folder today; all file access goes through this class.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import BinaryIO
 from fcgraph import failpoints
 from fcgraph.errors import StorageFull, Unavailable
 
-# A key is one plain name: nothing that a request carries can climb out of the folder.
+# A key is one plain name, so that no request can escape from the folder.
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 DRAFT_PREFIX = ".draft-"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -27,7 +27,7 @@ NO_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST
 
 
 class Draft:
-    """A file being written. `keep(key)` makes it visible under its key; a draft that is not kept leaves nothing."""
+    """A file being written. `keep(key)` makes it visible under its key; otherwise the draft is removed."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file = file
@@ -60,14 +60,14 @@ class Files:
 
     @contextmanager
     def draft(self) -> Iterator[Draft]:
-        """A new file that nobody sees until it is kept. Raises StorageFull; Unavailable when the folder is none."""
+        """A new file, invisible until `keep`. Raises StorageFull; Unavailable when the folder cannot be written to."""
         try:
             _make_folder(self.root)
             handle, name = tempfile.mkstemp(prefix=DRAFT_PREFIX, dir=self.root)
             path = Path(name)
             try:
                 with os.fdopen(handle, "wb", buffering=1024 * 1024) as file:
-                    os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would hide a report from whoever reads the folder
+                    os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would hide a report from other users
                     yield Draft(file, path)
             finally:
                 path.unlink(missing_ok=True)
@@ -75,7 +75,7 @@ class Files:
             if e.errno in NO_ROOM:
                 raise StorageFull(f"no room to store a file in {self.root.name}: {e.strerror}") from e
             if e.errno in NO_FOLDER:
-                raise Unavailable(f"{self.root.name} is no folder that files can be written to: {e.strerror}") from e
+                raise Unavailable(f"{self.root.name} is not a writable folder: {e.strerror}") from e
             raise
 
     def open(self, key: str) -> BinaryIO:
@@ -91,7 +91,7 @@ class Files:
         return self.path(key).stat().st_size
 
     def whole(self, key: str, size_bytes: int) -> Path:
-        """Where the file is, which must have that many bytes. Raises Unavailable when it is lost or cut short."""
+        """The path of the file, which must have that many bytes. Raises Unavailable when it is missing or truncated."""
         path = self.path(key)
         try:
             found = path.stat().st_size
@@ -117,17 +117,17 @@ class Files:
             return None
 
     def delete(self, key: str) -> None:
-        """Forget the file; one that is not there is forgotten already."""
+        """Delete the file; a missing one is not an error."""
         self.path(key).unlink(missing_ok=True)
 
     def stored(self) -> list[str]:
-        """The keys of all files that were kept, sorted."""
+        """The keys of all stored files, sorted."""
         if not self.root.is_dir():
             return []
         return sorted(p.name for p in self.root.iterdir() if KEY.fullmatch(p.name) and p.is_file())
 
     def sweep(self, older_than_seconds: float) -> int:
-        """Delete drafts that a killed process left behind; returns how many. Kept files are never touched."""
+        """Delete drafts that a killed process left behind; returns how many. Stored files are never touched."""
         if not self.root.is_dir():
             return 0
         limit = time.time() - older_than_seconds
@@ -138,19 +138,19 @@ class Files:
                     path.unlink()
                     swept += 1
             except FileNotFoundError:
-                continue  # another sweep, or its own process, was quicker
+                continue  # another sweep, or its own process, removed it first
         return swept
 
 
 def checked(key: str) -> str:
-    """The key itself. Raises ValueError when it is no plain name."""
+    """The key itself. Raises ValueError when it is not a plain name."""
     if not KEY.fullmatch(key):
         raise ValueError("a file's key is a plain name of letters, digits, dots, dashes and underscores")
     return key
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder and those above it, so that none is lost with a power cut that comes after a file in it."""
+    """Make the folder and its parents, so that they survive a power cut once a file is in them."""
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:

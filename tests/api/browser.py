@@ -24,17 +24,17 @@ TEXT = "document.body.innerText.slice(0, 2000)"
 
 
 def find() -> str | None:
-    """The browser's program, if there is one."""
+    """The path of the browser, if it is installed."""
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
 class Page:
-    """The browser's one page."""
+    """The only page of the browser."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
-        self.refused: list[str] = []  # what the page wanted from elsewhere, and what its policy forbade
+        self.refused: list[str] = []  # requests to other hosts, and violations of the page's policy
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
@@ -64,7 +64,7 @@ class Page:
         return found["result"].get("value")
 
     def wait(self, condition: str, seconds: float = ANSWER_SECONDS) -> None:
-        """Until a JavaScript expression is true; an error in it counts as not yet."""
+        """Wait until a JavaScript expression is true; an error in it counts as false."""
         script = f"(() => {{ try {{ return Boolean({condition}) }} catch {{ return false }} }})()"
         try:
             until(lambda: self.run(script), seconds)
@@ -78,7 +78,7 @@ class Page:
 
 @contextmanager
 def page(program: str, url: str, folder: Path) -> Iterator[Page]:
-    """The page of this address in a browser that reaches this machine only."""
+    """The page at this address, in a browser that can reach only this machine."""
     command = [
         program,
         "--headless=new",

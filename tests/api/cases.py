@@ -1,4 +1,4 @@
-"""Made payments at the edges of days and months, of currencies with other scales, to oneself, suspicious."""
+"""Generated payments at the edges of days and months, in currencies with other scales, to the sender, suspicious."""
 
 from __future__ import annotations
 

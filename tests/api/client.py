@@ -1,4 +1,4 @@
-"""Asking an API as a client does."""
+"""A client of the API for tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fcgraph.settings import Settings
 
 @dataclass
 class Api:
-    """A running API and a client of it."""
+    """A running API and its client."""
 
     app: Application
     client: TestClient

@@ -1,4 +1,4 @@
-"""The API of a process, asked through its ASGI side, on a database with made payments or on a fresh one."""
+"""An API that is called through ASGI, on a database with generated payments or on a fresh one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOBODY = "redis://127.0.0.1:1/0"  # no Redis listens there
 
 
 def settings_for(database_url: str, folder: Path, redis_url: str = NOBODY, **changes: object) -> Settings:
-    """Settings of an API with these servers; Kafka is away."""
+    """Settings of an API with these servers; Kafka is unavailable."""
     return Settings.model_validate(
         {
             "database_url": database_url,
@@ -45,14 +45,14 @@ def demo_url(postgres_port: int, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="session")
 def demo(demo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API that only reads the made payments."""
+    """An API that only reads the generated payments."""
     with serving(settings_for(demo_url, tmp_path_factory.mktemp("api"))) as api:
         yield api
 
 
 @pytest.fixture
 def api_settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
-    """Settings of an API on a fresh database; Kafka is away."""
+    """Settings of an API on a fresh database; Kafka is unavailable."""
     return settings_for(database_url, tmp_path, redis_url)
 
 

@@ -1,4 +1,4 @@
-"""The database that reading tests ask: the demo payments, the edge cases, odd currencies, a user with an odd name."""
+"""The database of the read tests: the demo payments, edge cases, unusual currencies, a user with an unusual name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.api.cases import EDGE_PAYMENTS, UNUSUAL_NAME, ZOE
 
 
 def make_demo(settings: Settings) -> None:
-    """Fill the fresh database of these settings."""
+    """Fill the fresh database with test data."""
     engine = db.make_engine(settings.database_url, name="tests", pool_max=4)
     with db.write(engine) as connection:
         connection.execute(

@@ -1,4 +1,4 @@
-"""What no client means: generated documents and broken bodies, thrown at a running API; what came of them."""
+"""Generated documents and broken bodies, sent to a running API, and their results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ACCEPTS = (
 )  # fmt: skip
 TOKEN = re.compile(r'"[^"]*"|[A-Za-z_0-9.\-]+|\S')
 TRACES = ("Traceback", "request_failed", "resolver_failed", "Exception in ASGI")
-# JSON texts in the place of a value. Some are no JSON at all.
+# JSON texts that replace a value. Some are not valid JSON.
 UNUSUAL_VALUES = (
     "null", "true", "0", "-1", "1.5", "1e400", "-1e400", "1e-400", "9" * 400, "123456789012345678901234567890",
     '""', '"\\u0000"', '"\\ud800"', '"\\udc00\\ud800"', '"' + "x" * 5000 + '"', '"1e400"', '"NaN"', '"٣"', "NaN",
@@ -50,7 +50,7 @@ UNUSUAL_TOKENS = (
 
 @dataclass(frozen=True)
 class Throw:
-    """A body and the headers it comes with, or a GET's query string; `seed` makes it again."""
+    """A body with its headers, or the query string of a GET; `seed` reproduces it."""
 
     seed: int
     body: bytes
@@ -60,7 +60,7 @@ class Throw:
 
 @dataclass
 class Findings:
-    """What came of many throws. `faults` must stay empty."""
+    """The results of many requests. `faults` must stay empty."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     refused: int = 0
@@ -70,7 +70,7 @@ class Findings:
 
 
 def documents(schema: GraphQLSchema, seeds: Iterable[int]) -> Iterator[Throw]:
-    """Generated operations: some valid, some with their tokens in disorder, some grown beyond every limit."""
+    """Generated operations: some valid, some with shuffled tokens, some that exceed every limit."""
     maker = OperationMaker(schema, everything=True)
     for seed in seeds:
         rnd = random.Random(seed)
@@ -82,7 +82,7 @@ def documents(schema: GraphQLSchema, seeds: Iterable[int]) -> Iterator[Throw]:
 
 
 def queries(schema: GraphQLSchema, seeds: Iterable[int]) -> Iterator[Throw]:
-    """Operations by GET: some valid, some in disorder, some with broken parameters or a broken query string."""
+    """Operations by GET: some valid, some shuffled, some with broken parameters or a broken query string."""
     maker = OperationMaker(schema, everything=True)
     for seed in seeds:
         rnd = random.Random(seed)
@@ -181,7 +181,7 @@ def _with_unusual_bytes(rnd: random.Random, text: bytes) -> bytes:
 
 
 def _broken_json(rnd: random.Random, request: dict[str, Any]) -> tuple[str, bytes]:
-    """One value, somewhere in the request, is another; written as text, because some are no JSON."""
+    """The request with one value replaced; written as text, because some values are not valid JSON."""
     places: list[tuple[Any, Any]] = []
 
     def walk(value: Any) -> None:
@@ -220,12 +220,12 @@ def _broken_parts(rnd: random.Random, request: dict[str, Any]) -> tuple[str, byt
 
 
 def throw_all(url: str, throws: Iterable[Throw], log: Path, note: Callable[[], object] = lambda: None) -> Findings:
-    """Send them one after the other. A fault is a 5xx other than a 503 that says so, a masked bug, or a traceback."""
+    """Send them one after the other. A fault is a 5xx other than an expected 503, a masked bug, or a traceback."""
     found = Findings()
     with httpx2.Client(base_url=url, timeout=60) as client, log.open(encoding="utf-8", errors="replace") as lines:
         lines.seek(0, 2)
         for throw in throws:
-            gc.disable()  # the pauses of this process are none of the API's
+            gc.disable()  # the pauses of this process are not the API's
             began = time.perf_counter()
             response = _sent(client, throw)
             seconds = time.perf_counter() - began
@@ -252,7 +252,7 @@ def _sent(client: httpx2.Client, throw: Throw) -> httpx2.Response:
 
 
 def _broken_promise(response: httpx2.Response) -> str:
-    """What of the specification's media types the answer breaks; nothing when all is well."""
+    """How the answer violates the media types of the specification; None if it does not."""
     name = response.headers["content-type"].partition(";")[0]
     accept = response.request.headers["accept"]
     if name == "text/html":

@@ -1,4 +1,4 @@
-"""Makes valid operations from a schema: aliases, fragments, variables, directives, nesting, nulls, empty lists."""
+"""Generates valid operations from a schema: aliases, fragments, variables, directives, nesting, nulls, empty lists."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tests.api.cases import ALICE, BOB, UNUSUAL_NAME, ZOE, user
 DEPTH_MAX = 5
 FIELDS_MAX = 40
 ROOTS = ("user", "users", "payment", "payments", "dailyTotals", "currencies")
-# Fields that would be refused or differ from run to run by themselves.
+# Fields that would be refused or whose values differ from run to run.
 LEFT_OUT = ("records", "changesFrom")
-# Cursors of payments and users: of some row of the list, of one that is not there, from before and behind all.
+# Cursors of payments and users: of a row in the list, of a missing row, before all rows and after all rows.
 CURSORS: dict[str, tuple[str, ...]] = {
     "PaymentConnection": tuple(
         write_cursor("payments", datetime.fromisoformat(at), UUID(f"ed6e0000-0000-0000-0000-{n:012x}"))
@@ -79,10 +79,10 @@ class _Draft:
 
 
 class OperationMaker:
-    """Makes operations; the same random numbers give the same operation."""
+    """Generates operations; the same random numbers produce the same operation."""
 
     def __init__(self, schema: GraphQLSchema, *, everything: bool = False) -> None:
-        """`everything`: all root fields and mutations, instead of those that two paths can answer equally."""
+        """`everything`: all root fields and mutations, not only those that both paths can answer."""
         self._everything = everything
         assert schema.query_type is not None
         assert schema.mutation_type is not None
@@ -90,7 +90,7 @@ class OperationMaker:
         self._mutation = schema.mutation_type
 
     def make(self, rnd: random.Random) -> Operation:
-        """An operation over the root fields; a valid one, but that not every input object has all it needs."""
+        """An operation over the root fields. It is valid, except that input objects may lack required fields."""
         draft = _Draft(rnd)
         kind, parent = "query", self._query
         if self._everything and rnd.random() < 0.15:
@@ -138,8 +138,8 @@ class OperationMaker:
     def _field(self, draft: _Draft, parent: GraphQLObjectType, name: str, depth: int) -> str:
         draft.fields += 1
         definition = parent.fields[name]
-        given = self._arguments(draft, definition)
-        text = name + (f"({', '.join(given)})" if given else "") + self._directive(draft)
+        arguments = self._arguments(draft, definition)
+        text = name + (f"({', '.join(arguments)})" if arguments else "") + self._directive(draft)
         inner = get_named_type(definition.type)
         if isinstance(inner, GraphQLObjectType):
             text += " " + self._selection(draft, inner, depth)

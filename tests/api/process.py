@@ -1,4 +1,4 @@
-"""The API as a process of its own, as a user starts it."""
+"""The API as a separate process, started as a user would."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ START_SECONDS = 30
 
 @contextmanager
 def server(settings: Settings, log: Path) -> Iterator[str]:
-    """The address of an API with these settings; its lines are in `log`."""
+    """The address of an API with these settings; it logs to `log`."""
     port = ports.free()
     command = [sys.executable, "-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port), "--no-access-log"]
     command += UVICORN_OPTIONS

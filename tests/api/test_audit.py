@@ -1,4 +1,4 @@
-"""GraphQL over HTTP as the specification's own audit sees it: npm's graphql-http against a running API."""
+"""The audit of the GraphQL over HTTP specification: npm's graphql-http against a running API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What takes Python long holds up nobody, over HTTP and over websockets."""
+"""Work that takes Python a long time does not block other requests, over HTTP and over websockets."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ LONG = """{ users(first: 100) { nodes { a: dailyTotals(start: "2025-01-01", end:
   b: dailyTotals(start: "2025-01-01", end: "2025-12-31") { ...T } } } currencies { code } }
   fragment T on DailyTotals { rows { userId day currency totalSent totalReceived sentCount receivedCount } }"""
 PAUSE_SECONDS = 0.002
-SHARE = 0.35  # of the long answer's time; on one event loop a trivial one waits for most of it
+SHARE = 0.35  # of the long answer's time; on a single event loop a trivial query waits for most of it
 
 
 def longest_wait(api: Api, long: Future[Any]) -> tuple[float, float]:
-    """How long one of many trivial queries waited at most, and how long the long one took."""
-    gc.freeze()  # as a server's process does: a pass over all that the tests have loaded takes a tenth of a second
+    """The longest wait of many trivial queries, and the duration of the long one."""
+    gc.freeze()  # as the server does: a pass over all objects that the tests have loaded takes a tenth of a second
     waits = [0.0]
     start = time.monotonic()
     while not long.done():
         started = time.monotonic()
         assert api.ask("{ __typename }") == {"__typename": "Query"}
         waits.append(time.monotonic() - started)
-        # The client and the server are threads here. Asking without a pause, they would hand the interpreter to each
-        # other and leave the lane, a third, waiting for seconds.
+        # The client and the server are threads here. Without a pause they would hand the interpreter to each other and
+        # leave the background loop, a third thread, waiting for seconds.
         time.sleep(PAUSE_SECONDS)
     gc.unfreeze()
     return max(waits), time.monotonic() - start
 
 
 def test_trivial_queries_while_a_long_one_is_answered(demo: Api) -> None:
-    demo.ask(LONG)  # what is done once (connecting, preparing) is not what this is about
+    demo.ask(LONG)  # one-time work (connecting, preparing) is not measured
     with ThreadPoolExecutor(1) as threads:
         long = threads.submit(demo.ask, LONG)
         wait, seconds = longest_wait(demo, long)
@@ -74,9 +74,9 @@ def test_the_end_of_a_process_with_a_socket_open(demo_url: str, tmp_path: Path) 
     assert background._thread is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority of their own")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no priority per thread")
 def test_the_background_loop_stands_back_when_processors_are_few(demo: Api) -> None:
-    demo.ask("{ currencies { code } }")  # it is started when it is needed
+    demo.ask("{ currencies { code } }")  # the loop is started on first use
     [background] = [thread for thread in threading.enumerate() if thread.name == "api-background"]
     here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     assert background.native_id is not None

@@ -1,4 +1,4 @@
-"""The contract: the committed schema is what the code serves, and holds all that was agreed, with the same types."""
+"""The contract: the committed schema is the one that the code serves, and has all agreed parts with the same types."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from graphql import (
 from fcgraph.api.graphql.schema import sdl
 
 COMMITTED = Path(__file__).parents[2] / "fcgraph" / "api" / "schema.graphql"
-# What was agreed with the clients: the truth, to which additions come as new types or with `extend`.
-# The schema may have more, and nothing of this may go.
+# The schema agreed with the clients. Additions are new types or use `extend`.
+# The served schema may have more, but nothing of this may be removed.
 CONTRACT = Path(__file__).parent / "contract.graphql"
 
 
@@ -38,7 +38,7 @@ def test_the_committed_schema_is_what_the_code_serves() -> None:
 
 
 def lacking(agreed: GraphQLSchema, ours: GraphQLSchema) -> list[str]:
-    """What of the agreed schema ours does not have, or has otherwise."""
+    """The parts of the agreed schema that ours lacks or defines differently."""
     found = []
     for name, wanted in own_types(agreed).items():
         have = ours.type_map.get(name)
@@ -69,15 +69,15 @@ def _fields(name: str, wanted: Any, have: Any) -> list[str]:
             elif _default(wanted) != _default(actual):
                 found.append(f"{name}.{field}({argument}) = {_default(wanted)}, not {_default(actual)}")
         required = [a for a, d in getattr(ours, "args", {}).items() if str(d.type).endswith("!")]
-        found += [f"{name}.{field}({a}) is asked for" for a in required if a not in definition.args]
+        found += [f"{name}.{field}({a}) is required" for a in required if a not in definition.args]
     if isinstance(have, GraphQLInputObjectType):
         new = set(have.fields) - set(wanted.fields)
-        found += [f"{name}.{field} is asked for" for field in new if is_required_input_field(have.fields[field])]
+        found += [f"{name}.{field} is required" for field in new if is_required_input_field(have.fields[field])]
     return found
 
 
 def _default(argument: Any) -> str | None:
-    """As it is written; both schemas were built from text."""
+    """The value as written; both schemas were built from text."""
     written = argument.ast_node.default_value
     return None if written is None else print_ast(written)
 
@@ -130,11 +130,11 @@ def test_the_comparison_finds_what_is_lacking() -> None:
         "E.B",
         "I.x = 2, not 1",
         "I.y: Int, not None",
-        "I.z is asked for",
+        "I.z is required",
         "Query.a(x) = 2, not 1",
         "Query.a(y: Int)",
         "Query.b: String!, not String",
-        "Query.c(y) is asked for",
+        "Query.c(y) is required",
         "Query.d: E, not None",
         "T: NoneType",
     ]

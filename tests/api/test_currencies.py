@@ -1,4 +1,4 @@
-"""saveCurrency as a client sees it, and the same from the command line."""
+"""saveCurrency through the API and from the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ YEN: dict[str, Any] = {
 
 
 def test_a_currency_is_added_and_changed(api: Api) -> None:
-    for _ in range(2):  # the same again is the same
+    for _ in range(2):  # repeating it changes nothing
         assert api.ask(SAVE, **YEN)["saveCurrency"] == {"currency": YEN, "userErrors": []}
     changed = api.ask(SAVE, **YEN | {"symbol": None, "minorUnits": 2, "suspiciousAbove": "5"})["saveCurrency"]
     assert changed["currency"] == YEN | {"symbol": None, "minorUnits": 2, "suspiciousAbove": "5.00"}

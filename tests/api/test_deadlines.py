@@ -1,4 +1,4 @@
-"""Deadlines: what is late ends, what is in time does not, and whoever was cancelled by somebody else stays so."""
+"""Deadlines: late tasks end, others do not, and a task that was cancelled elsewhere stays cancelled."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_cancellation_from_elsewhere_stays_one() -> None:
 
 @pytest.mark.parametrize("deadline_first", [True, False])
 def test_both_at_once_are_a_cancellation(deadline_first: bool) -> None:
-    """Both come in the same round of the loop, so the task hears of one cancellation and has been asked for two."""
+    """Both occur in the same loop iteration, so the task sees one cancellation although two were requested."""
 
     async def main() -> None:
         deadlines = Deadlines(0)
@@ -73,7 +73,7 @@ def test_both_at_once_are_a_cancellation(deadline_first: bool) -> None:
                 with deadline:
                     if deadline_first:
                         loop.call_later(0, task.cancel)  # due with the deadline, and after it
-                    time.sleep(0.001)  # so that the deadline is due in the round that comes next
+                    time.sleep(0.001)  # so that the deadline is due in the next loop iteration
                     await asyncio.sleep(A_LOT)
             finally:
                 noted.append((deadline.passed, task.cancelling()))
@@ -81,7 +81,7 @@ def test_both_at_once_are_a_cancellation(deadline_first: bool) -> None:
         task = asyncio.create_task(work())
         with pytest.raises(asyncio.CancelledError):
             await task
-        # The deadline has passed and taken its own request back; the other one stands.
+        # The deadline has passed and withdrawn its own cancellation; the other one remains.
         assert noted == [(True, 1)]
 
     asyncio.run(main())
@@ -106,7 +106,7 @@ def test_an_error_of_the_block_is_its_own() -> None:
         deadlines = Deadlines(SECONDS)
         with pytest.raises(ValueError, match="mine"), deadlines.start():
             raise ValueError("mine")
-        with pytest.raises(TimeoutError), deadlines.start():  # the timer that was left behind is used again
+        with pytest.raises(TimeoutError), deadlines.start():  # the remaining timer is reused
             await asyncio.sleep(A_LOT)
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Our own faults: masked with a request id and logged in full; busy and slow databases are told as such."""
+"""Server errors: masked with a request id and logged in full; busy and slow databases are reported as such."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_bug_behind_a_rest_view(demo: Api, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_statement_that_takes_too_long(demo_url: str, tmp_path: Path) -> None:
-    # Somebody holds the table, so every read of it waits until its timeout.
+    # The table is locked, so every read of it waits until its timeout.
     with psycopg2.connect(demo_url) as holder, holder.cursor() as cursor:
         cursor.execute("LOCK TABLE currency IN ACCESS EXCLUSIVE MODE")
         with serving(settings_for(demo_url, tmp_path, read_statement_timeout_seconds=0.2)) as api:
@@ -105,7 +105,7 @@ def test_an_exhausted_pool_and_a_free_event_loop(demo_url: str, tmp_path: Path, 
     ):
         cursor.execute("LOCK TABLE currency IN ACCESS EXCLUSIVE MODE")
         waiting = [threads.submit(api.post, query) for _ in range(2)]
-        # The other requests wait for the database; one that needs none is answered meanwhile.
+        # The other requests wait for the database; one that does not need it is answered meanwhile.
         assert api.ask("{ __typename }") == {"__typename": "Query"}
         assert not all(f.done() for f in waiting)
         refused = next(as_completed(waiting)).result()
@@ -116,14 +116,14 @@ def test_an_exhausted_pool_and_a_free_event_loop(demo_url: str, tmp_path: Path, 
 
 
 def test_a_field_that_fails_takes_nothing_from_others(demo: Api) -> None:
-    """The first user's totals are refused while his payments, which the second field wants as well, are being read."""
+    """The first user's totals are refused while their payments, which the second field needs too, are being read."""
     query = """{
       failed: user(userId: "%s") { dailyTotals(start: "2025-05-10", end: "2024-02-29") { rows { day } }
                                    payments { nodes { history { revision } } } }
       users { nodes { payments { nodes { history { revision } } } } }
       currencies { code }
     }"""
-    for _ in range(10):  # who is first is chance
+    for _ in range(10):  # the order is random
         body = demo.post(query % user(1)).json()
         assert body["data"]["failed"] is None
         assert len(body["data"]["users"]["nodes"]) == 8
@@ -138,7 +138,7 @@ def test_operations_by_name(demo: Api) -> None:
 
 
 def test_a_viewer_sees_his_own_and_nothing_else(demo: Api) -> None:
-    """Today everybody is the operator; the scope is in the SQL already, on both paths."""
+    """Today every viewer is the operator; the SQL of both paths already restricts the rows."""
     endpoint = demo.app.endpoint
     portal = demo.client.portal
     assert portal is not None

@@ -1,4 +1,4 @@
-"""The short cut for plain objects: the same answers as graphql-core alone, and the same errors."""
+"""The shortcut for plain objects: the same answers and errors as from graphql-core alone."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ FIELDS = "name amount colour note n: name __typename"
 def test_both_ways_answer_alike(query: str) -> None:
     def execute(schema: strawberry.Schema) -> tuple[str, list[Any]]:
         result: Any = schema.execute_sync(query)
-        return json.dumps(result.data), [(e.message, e.path) for e in result.errors or ()]  # the order counts as well
+        return json.dumps(result.data), [(e.message, e.path) for e in result.errors or ()]  # the order matters, too
 
     assert execute(FAST) == execute(DEFAULT)
 

@@ -1,4 +1,4 @@
-"""Whatever the fast path answers, Strawberry answers with the same bytes: on operations generated from the schema."""
+"""The fast path and Strawberry answer with the same bytes, for operations generated from the schema."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BothPaths:
         self._portal = api.client.portal
 
     def answers(self, operation: Operation) -> tuple[bytes | None, bytes]:
-        """The fast path's answer (None when it has none) and Strawberry's."""
+        """The fast path's answer (or None) and Strawberry's."""
         assert self._portal is not None
         return self._portal.call(self._both, operation)
 
@@ -47,7 +47,7 @@ class BothPaths:
 
 @pytest.fixture(scope="module")
 def roomy(demo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API whose documents may be as long as the generator likes."""
+    """An API without a limit on the length of documents."""
     limits: dict[str, Any] = {"query_aliases_max": 1000, "query_fields_max": 10_000, "query_directives_max": 1000}
     limits |= {"query_depth_max": 20, "query_nodes_max": 10**9, "query_tokens_max": 10_000}
     with serving(settings_for(demo_url, tmp_path_factory.mktemp("roomy"), **limits)) as api:
@@ -64,7 +64,7 @@ def test_generated_operations_have_equal_answers(roomy: Api) -> None:
         if fast is not None:
             answered += 1
             assert fast == slow, (seed, operation.text, operation.variables)
-    # The generator must reach the fast path often, or equal answers say nothing.
+    # The generator must reach the fast path often, otherwise equal answers prove nothing.
     assert answered > len(SEEDS) // 3
 
 
@@ -147,11 +147,11 @@ def test_what_it_does_not_know_is_left_to_strawberry(demo: Api, query: str) -> N
 
 
 def test_totals_of_a_page_of_users_are_as_many_as_they_may_be(demo: Api, demo_url: str, tmp_path: Path) -> None:
-    """All of the page together, and not those of the user behind it; one more, and Strawberry says so."""
+    """All rows of the page count, but not those of the user after it; one more, and Strawberry reports the error."""
     totals = 'dailyTotals(start: "2024-03-01", end: "2024-04-01") { rows { day } }'
     users = demo.ask(f"{{ users {{ nodes {{ {totals} }} }} }}")["users"]["nodes"]
     counts = [len(user["dailyTotals"]["rows"]) for user in users]
-    size = max(n for n, count in enumerate(counts) if count)  # the user behind the page has some
+    size = max(n for n, count in enumerate(counts) if count)  # the user after the page has some
     rows = 2 * sum(counts[:size])
     assert rows > 2
     page = f"{{ users(first: {size}) {{ nodes {{ a: {totals} b: {totals} }} pageInfo {{ hasNextPage }} }} }}"

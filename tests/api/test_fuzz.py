@@ -1,4 +1,4 @@
-"""Documents and bodies that no client means, against the API as a process: no 5xx, no masked bug, no traceback."""
+"""Generated documents and broken bodies against an API process: no 5xx, no masked bug, no traceback."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.api.conftest import settings_for
 from tests.api.demo import make_demo
 from tests.api.process import server
 
-THROWS = 400  # of each kind; `make bench-fuzz` throws 5,000
+THROWS = 400  # of each kind; `make bench-fuzz` sends 5,000
 
 
 @pytest.fixture(scope="module")
 def target(postgres_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of an API whose database may be written to, and the file with its lines."""
+    """The address of an API whose database may be written to, and its log file."""
     folder = tmp_path_factory.mktemp("fuzz")
     database = f"fuzz_{uuid.uuid4().hex}"
     services.copy_template(postgres_port, database)
@@ -44,12 +44,12 @@ def test_nothing_breaks_it(
     found = fuzz.throw_all(address, kind(build_schema(sdl()), range(THROWS)), log)
     assert found.faults == []
     assert found.statuses.total() == THROWS
-    # Both answers and refusals, or the throws say nothing.
+    # There must be both answers and refusals, otherwise the requests prove nothing.
     assert THROWS // 10 < found.refused < THROWS
 
 
 def test_a_fault_is_found(tmp_path: Path, database_url: str) -> None:
-    """A column that is not there is a bug behind every query of it."""
+    """A missing column is a bug in every query of it."""
     with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
         cursor.execute("ALTER TABLE currency RENAME COLUMN code TO other")
     log = tmp_path / "api.log"

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: media types and their status codes, GET, what is no request, the methods of every path."""
+"""GraphQL over HTTP: media types and their status codes, GET, invalid requests, the methods of every path."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_no_mutation_by_get(api: Api, database_url: str) -> None:
     with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM imports")
         assert cursor.fetchone() == (0,)
-    # The document has a mutation, and the operation is a query.
+    # The document has a mutation, but the operation is a query.
     both = get(api, {"query": f"{IMPORTS} query Q {{ __typename }}", "operationName": "Q"})
     assert both.json() == {"data": {"__typename": "Query"}}
 
@@ -246,7 +246,7 @@ UPLOAD = "mutation($u: Upload!) { importCsv(input: {source: {upload: $u}}) { job
         ('name="0"', "upload.csv"),
         ("name=0", "upload.csv"),
         ('name="0"; x="y"', "upload.csv"),
-        ("name=\"0\"; filename*=UTF-8''a.csv", "upload.csv"),  # RFC 7578 knows no such parameter
+        ("name=\"0\"; filename*=UTF-8''a.csv", "upload.csv"),  # RFC 7578 does not define this parameter
         ('name="0"; filename="mine.csv"', "mine.csv"),
     ],
 )
@@ -315,7 +315,7 @@ def test_head_is_get_without_a_body(api: Api, api_settings: Settings, tmp_path: 
             assert (head.status_code, head.content) == (whole.status_code, b""), path
             differing = {"x-request-id", "date", "transfer-encoding"}
             if whole.headers["content-type"] == "application/json" and whole.status_code >= 400:
-                differing.add("content-length")  # the request's id is in it
+                differing.add("content-length")  # it contains the request id
             assert [(k, v) for k, v in head.headers.items() if k not in differing] == [
                 (k, v) for k, v in whole.headers.items() if k not in differing
             ], path

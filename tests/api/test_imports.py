@@ -1,4 +1,4 @@
-"""Imports by mutation: text and upload, told at once, followed to the end; what can be acted on is a userError."""
+"""Imports by mutation: text and upload, answered at once, followed to the end; errors of the caller are userErrors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def line(n: int, amount: str = "250.00", sender: str = user(1), status: str = "c
 
 
 def run(settings: Settings, api: Api, import_id: str) -> Any:
-    """What a worker does with the import; then the import as it is."""
+    """Run the import as a worker does; returns the import afterwards."""
     imports.run(api.app.state.resources.engine, Files(settings.uploads_dir), UUID(import_id), settings)
     return api.ask(JOB, id=import_id)["importJob"]
 

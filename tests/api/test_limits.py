@@ -1,4 +1,4 @@
-"""Limits and bad requests: each refusal names its setting, comes fast, and is never a 5xx or a traceback."""
+"""Limits and bad requests: each refusal names its setting, is fast, and is never a 5xx or a traceback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFUSED_SECONDS_MAX = 0.1
 
 @dataclass
 class Border:
-    """A limit's setting and its default, and what asks for n of what is limited."""
+    """A limit's setting and its default, and an operation that uses n of it."""
 
     setting: str
     most: int
@@ -48,7 +48,7 @@ def long(n: int) -> str:
 
 
 def costly(n: int) -> str:
-    """100 users with 99 payments each are 10,000 nodes; one user more is one more."""
+    """100 users with 99 payments each are 10,000 nodes; one more user exceeds the limit."""
     more = f'user(userId: "{ZOE}") {{ name }}' if n > 10_000 else ""
     return f"{{ users(first: 100) {{ nodes {{ payments(first: 99) {{ nodes {{ amount }} }} }} }} {more} }}"
 
@@ -106,7 +106,7 @@ def test_so_many_and_not_one_more(demo: Api, border: Border) -> None:
     error = demo.refused(border.document(border.most + 1), **border.variables(border.most + 1))
     assert border.setting in error["message"]
     assert error["extensions"]["code"] == ("RANGE_TOO_LARGE" if "RANGE" in border.setting else "QUERY_TOO_COMPLEX")
-    # The settings are where the number comes from.
+    # The number comes from the settings.
     assert getattr(demo.app.state.resources.settings, border.setting.lower()) == border.most
 
 
@@ -136,7 +136,7 @@ def test_a_body_of_so_many_bytes(demo: Api) -> None:
 
 
 def test_what_is_read_once_and_answered_often_is_bounded(demo: Api) -> None:
-    """Seven users have all the payments, so few rows are read; the answers would be a million nodes."""
+    """Seven users have all the payments, so few rows are read, but the answer would have a million nodes."""
     often = """{ dailyTotals(start: "2025-01-01", end: "2025-03-31") {
       rows { payments(first: 1) { nodes { sender { payments(first: 100) { nodes { amount } } } } } } } }"""
     assert "QUERY_NODES_MAX" in demo.refused(often)["message"]
@@ -179,7 +179,7 @@ FRAGMENT_BOMB = "{ ...F0 } " + " ".join(
 )
 def test_refusals_come_fast(demo: Api, query: str) -> None:
     took = []
-    for n in range(3):  # the best of three: others use this machine too. Each text is new, so nothing is remembered
+    for n in range(3):  # the best of three, because of other load. Each text is new, so nothing is cached
         started = time.perf_counter()
         response = demo.post(f"{query}\n# {n}")
         took.append(time.perf_counter() - started)
@@ -211,7 +211,7 @@ def test_introspection_works_here_and_not_in_production(demo: Api, demo_url: str
         for query, variables in MISSPELT:
             assert "Did you mean" in demo.post(query, variables).text, query
             assert "Did you mean" not in api.post(query, variables).text, query
-            # Over the socket as well.
+            # The same over a websocket.
             with api.client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"]) as socket:
                 socket.send_json({"type": "connection_init"})
                 socket.receive_json()

@@ -1,4 +1,4 @@
-"""Where a payment came from and what became of it: by CSV, by Kafka, by the seeds; and pages while payments arrive."""
+"""The source and history of payments from CSV, Kafka and the seeds; and pages while payments arrive."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def writer(api: Api, api_settings: Settings) -> Any:
 
 
 def test_history_through_all_three_channels(api: Api, api_settings: Settings, writer: Writer) -> None:
-    """Made as a seed, its status goes on by a Kafka message; another comes by CSV."""
+    """A seed payment whose status a Kafka message advances; another payment from CSV."""
     writer.submit_rows([payment(1, status="pending")], correlation_id="seed")
     message = (3, 41, json.dumps(payment(1)).encode())
     with db.write(api.app.state.resources.engine) as connection:
@@ -78,7 +78,7 @@ def test_history_through_all_three_channels(api: Api, api_settings: Settings, wr
 
 
 def walked(api: Api, writer: Writer, more: list[dict[str, str | None]], **page: int) -> list[list[str]]:
-    """All pages of two, one after the other; payments arrive behind the first."""
+    """All pages of two rows, one after the other; payments arrive after the first page."""
     backwards = "last" in page
     cursor, pages = None, []
     while True:
@@ -95,14 +95,14 @@ def walked(api: Api, writer: Writer, more: list[dict[str, str | None]], **page: 
 
 def test_forwards_nothing_moves_while_payments_arrive(api: Api, writer: Writer) -> None:
     writer.submit_rows([payment(n, n) for n in range(6)], correlation_id="first")
-    # Newer than all, and at the very moment of the row at the page's end but before it in the list.
+    # Newer than all, and with the timestamp of the page's last row but before it in the list.
     pages = walked(api, writer, [payment(50, 50), payment(51, 51), payment(9, 4)], first=2)
     assert pages == [[transaction_id(n) for n in page] for page in ((5, 4), (3, 2), (1, 0))]
 
 
 def test_backwards_nothing_moves_while_payments_arrive(api: Api, writer: Writer) -> None:
     writer.submit_rows([payment(n, n + 10) for n in range(6)], correlation_id="first")
-    # Older than all, and at the very moment of the row at the page's start but behind it in the list.
+    # Older than all, and with the timestamp of the page's first row but after it in the list.
     older = payment(1, 11) | {"transaction_id": "01b2c3d4-e5f6-7a8b-9c0d-000000000000"}
     pages = walked(api, writer, [payment(50, 0), payment(51, 1), older], last=2)
     assert pages == [[transaction_id(n) for n in page] for page in ((1, 0), (3, 2), (5, 4))]

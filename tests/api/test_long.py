@@ -1,4 +1,4 @@
-"""What takes long: it is run by turns, read and sent in pieces, and the same bytes arrive."""
+"""Slow operations: they are queued, read and sent in pieces, and the same bytes arrive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.waiting import until
 
 
 def test_slow_statements_are_run_by_turns(demo_url: str, tmp_path: Path) -> None:
-    # Whatever was run once is slow here. Two slow ones at a time would leave no connection to the quick one.
+    # Every statement that ran once counts as slow here. Two at a time would leave no connection to the fast one.
     pool: dict[str, Any] = {"read_pool_max": 4, "read_pool_wait_seconds": 0.3}
     slow = "{ payments(first: 1) { nodes { amount } } }"
     with (
@@ -42,7 +42,7 @@ def test_slow_statements_are_run_by_turns(demo_url: str, tmp_path: Path) -> None
 
 
 def test_what_was_slow_and_must_be_requested_again_waits_for_its_turn_again(demo_url: str, tmp_path: Path) -> None:
-    """Too many totals are found by a statement, and told of by Strawberry, which runs it once more."""
+    """The statement detects too many totals; Strawberry runs it again and reports the error."""
     too_many = '{ dailyTotals(start: "2025-05-01", end: "2025-05-31") { rows { day } } }'
     with serving(settings_for(demo_url, tmp_path, slow_statement_seconds=1e-9, totals_rows_max=1)) as api:
         endpoint = api.app.endpoint
@@ -69,7 +69,7 @@ def test_what_strawberry_took_long_for_waits_for_its_turn(demo_url: str, tmp_pat
 def test_a_slow_statement_is_read_in_pieces_and_gives_the_same_bytes(
     demo: Api, demo_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fcgraph.api.reader.PIECE_BYTES", 7)  # in the middle of a name's characters as well
+    monkeypatch.setattr("fcgraph.api.reader.PIECE_BYTES", 7)  # some pieces end within a character
     queries = (
         "{ users { nodes { name payments { nodes { transactionId sender { name } } } } } payments { totalCount } }",
         '{ user(userId: "ffffffff-ffff-ffff-ffff-ffffffffffff") { name } }',  # no row
@@ -77,7 +77,7 @@ def test_a_slow_statement_is_read_in_pieces_and_gives_the_same_bytes(
     )
     with serving(settings_for(demo_url, tmp_path, slow_statement_seconds=1e-9)) as api:
         for query in queries:
-            for _ in range(2):  # the second time it is known to be slow
+            for _ in range(2):  # the second time it counts as slow
                 assert api.post(query).content == demo.post(query).content
 
 

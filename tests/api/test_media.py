@@ -1,4 +1,4 @@
-"""What Accept and Content-Type ask for: quality, closeness, wildcards, and values that are nonsense."""
+"""The headers Accept and Content-Type: quality, closeness, wildcards, and invalid values."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ACCEPTED: list[tuple[str, MediaType | None]] = [
     ("text/*, image/png", None),
     ("application/graphql+json", None),
     (f"{OLD}x", None),
-    # What cannot be read is as if it were not there.
+    # Invalid parts are ignored.
     (",,, ,", JSON),
     ("nonsense", JSON),
     (f"nonsense, {NEW}", GRAPHQL),
@@ -66,7 +66,7 @@ ACCEPTED: list[tuple[str, MediaType | None]] = [
 @pytest.mark.parametrize(("accept", "wanted"), ACCEPTED)
 def test_the_type_of_an_answer(accept: str, wanted: MediaType | None) -> None:
     assert response_type(accept.encode()) == wanted
-    assert ANSWERED.get(accept.encode()) == wanted  # so the next time costs one look-up
+    assert ANSWERED.get(accept.encode()) == wanted  # so the next time it is only looked up
 
 
 def test_few_and_short_values_are_remembered() -> None:

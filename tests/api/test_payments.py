@@ -1,4 +1,4 @@
-"""Pages of payments: complete, in order, forwards and backwards, filtered; held against the rows of the table."""
+"""Pages of payments: complete, in order, forwards and backwards, filtered; compared with the rows of the table."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_everybodys_payments(demo: Api, stored: list[Any]) -> None:
 
 
 def test_stable_while_rows_arrive(api: Api, demo: Api) -> None:
-    # A cursor stands for a place in the order, so rows that arrive above it move nothing below it.
+    # A cursor is a position in the order, so rows that arrive before it do not move the rows after it.
     page = demo.ask(ALL, first=3)["payments"]
     again = demo.ask(ALL, first=3, after=page["edges"][0]["cursor"])["payments"]
     assert ids(again)[:2] == ids(page)[1:]
@@ -148,7 +148,7 @@ def test_pages_inside_a_range_stop_at_its_borders(demo: Api) -> None:
     inside = {"start": "2024-03-01", "end": "2024-03-01"}
     expected = ids(demo.ask(PAGE, id=ZOE, filter=inside, first=100)["user"]["payments"])
     assert all_pages(demo, 1, id=ZOE, filter=inside) == expected
-    # Cursors from outside of the range do not move its borders.
+    # Cursors outside the range do not change its limits.
     outside = demo.ask(PAGE, id=ZOE, first=100)["user"]["payments"]["edges"]
     newest, oldest = outside[0]["cursor"], outside[-1]["cursor"]
     assert ids(demo.ask(PAGE, id=ZOE, filter=inside, first=100, after=newest)["user"]["payments"]) == expected

@@ -1,4 +1,4 @@
-"""The playground in a real browser that reaches nothing but this API: run a query, import, watch the import."""
+"""The playground in a real browser that can reach only this API: run a query, import, watch the import."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RUN = "document.querySelector('.graphiql-execute-button').click()"
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The browser's program; the playground's assets are built when they are not there yet.
+    """The path of the browser. The playground's assets are built if they are missing.
 
     Without either the test is skipped, and the summary of the run names what is missing.
     """
@@ -57,7 +57,7 @@ def open_tab(page: browser.Page, number: int) -> None:
 
 
 def run_until(page: browser.Page, text: str) -> None:
-    """Run the tab's operation until it answers so: just after a change of tabs GraphiQL still sends the old name."""
+    """Run the tab's operation until it answers this: just after a change of tabs GraphiQL sends the old name."""
     page.run(RUN)
     again = f"{RESULT}.includes('operationName') && {RUN}"
     page.wait(f"{RESULT}.includes({json.dumps(text)}) || ({again})")
@@ -81,7 +81,7 @@ def test_query_import_and_progress(chromium: str, address: str, api_settings: Se
         assert page.run("document.querySelectorAll('.graphiql-tab-button').length") == 5
         assert run_for(page, '"Alice"')["user"]["name"] == "Alice"
 
-        # The docs panel is filled from the schema, which the page asked this API for.
+        # The docs panel shows the schema, which the page loaded from this API.
         page.run("document.querySelector('[aria-label=\"Show Documentation Explorer\"]').click()")
         docs = "document.querySelector('.graphiql-doc-explorer')"
         page.wait(f"{docs}.innerText.includes('Query')")
@@ -93,7 +93,7 @@ def test_query_import_and_progress(chromium: str, address: str, api_settings: Se
         assert job["state"] == "QUEUED"
 
         open_tab(page, 3)
-        run_until(page, "There is no such import")  # not what GraphQL says of an empty id
+        run_until(page, "There is no such import")  # not the GraphQL error for an empty id
         page.run(f"{VARIABLES_EDITOR}.setValue(JSON.stringify({{importId: '{job['importId']}'}}))")
         run_for(page, '"QUEUED"')
         engine = db.make_engine(api_settings.database_url, name="tests")

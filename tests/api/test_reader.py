@@ -23,7 +23,7 @@ PID = Statement("SELECT pg_backend_pid()", [])
 SLEEP = Statement("SELECT pg_sleep(30)", [])
 TIMEOUT_SECONDS = 0.2
 ALIVE = "SELECT pid FROM pg_stat_activity WHERE application_name = 'fcgraph-api-read' AND datname = current_database()"
-# What a client's mistake, or one of ours, makes of a statement. After each the connection is as good as before.
+# Statements that fail by a mistake of the client or of the server. After each the connection can be reused.
 MISTAKES = {
     "NUL": Statement("SELECT $1::text", ["a\0b"]),
     "half a surrogate pair": Statement("SELECT $1::text", ["\ud800"]),
@@ -56,7 +56,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def backends(url: str) -> set[int]:
-    """The processes that PostgreSQL has for the readers of this database."""
+    """The PostgreSQL backends of the readers of this database."""
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(ALIVE)
         return {pid for (pid,) in cursor.fetchall()}
@@ -71,7 +71,7 @@ def test_a_statement_that_fails_costs_no_connection(
         pool = reader(database_url, rows_at_once=rows_at_once)
         pid = await pool.value(PID)
         for _ in range(3):
-            with pytest.raises(Exception):  # noqa: B017, PT011 (which one is not the question here)
+            with pytest.raises(Exception):  # noqa: B017, PT011 (any exception is fine here)
                 await pool.fetch(mistake)
             assert await pool.value(PID) == pid
         assert backends(database_url) == {pid}
@@ -88,7 +88,7 @@ def test_a_connection_that_is_not_sound_is_replaced(database_url: str, how: str,
         pid = await pool.value(PID)
         if how == "idle":
             await asyncio.to_thread(end, pid)
-            while not pool._idle[0].is_closed():  # the event loop hears of it a little later
+            while not pool._idle[0].is_closed():  # the event loop notices it a little later
                 await asyncio.sleep(0)
         elif how == "at work":
             with pytest.raises(Unavailable):
@@ -113,9 +113,9 @@ def test_a_connection_that_is_not_sound_is_replaced(database_url: str, how: str,
     run(main())
 
 
-@pytest.mark.parametrize("how", ["given back", "lost"])
+@pytest.mark.parametrize("how", ["returned", "lost"])
 def test_who_gives_up_just_when_it_is_their_turn_hands_it_on(database_url: str, how: str) -> None:
-    """The one connection, or the place for a new one, goes to the first who waits, who is cancelled at that moment."""
+    """The only connection, or its free slot, is passed to the first waiting task, which is cancelled just then."""
 
     async def main() -> None:
         pool = reader(database_url)
@@ -124,12 +124,12 @@ def test_who_gives_up_just_when_it_is_their_turn_hands_it_on(database_url: str, 
         second = asyncio.create_task(pool.value(PID))
         await asyncio.sleep(0)
         assert len(pool._waiting) == 2
-        (pool._give if how == "given back" else pool._lose)(connection)
+        (pool._give if how == "returned" else pool._lose)(connection)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
         assert isinstance(await second, int)
-        assert isinstance(await pool.value(PID), int)  # and later on as well
+        assert isinstance(await pool.value(PID), int)  # and afterwards, too
         await pool.close()
 
     run(main())

@@ -1,4 +1,4 @@
-"""Intake records by the API: ended one by one and by filters, counted by problem, and every decision read back."""
+"""Intake records through the API: resolved by id and by filter, counted by problem, and read back."""
 
 from __future__ import annotations
 

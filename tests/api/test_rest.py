@@ -1,4 +1,4 @@
-"""The plain HTTP side: health, the two REST views, report downloads, and errors that say what was wrong."""
+"""Plain HTTP: health, the two REST views, report downloads, and errors that name the cause."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_report_whose_file_is_not_whole_is_no_answer_but_an_error(
     compared = api.post('{ reportFile(period: "2025-05") { changesFrom(version: 1) { day } } }')
     # There is data (the report file is null), so GraphQL over HTTP wants 200.
     assert (compared.status_code, compared.json()["errors"][0]["extensions"]["code"]) == (200, "UNAVAILABLE")
-    assert api.ask(generate)["generateMonthlyReport"]["unchanged"]  # makes it again from the database
+    assert api.ask(generate)["generateMonthlyReport"]["unchanged"]  # recreates it from the database
     assert api.client.get(url).content == content
 
 

@@ -1,6 +1,6 @@
-"""What uvicorn writes leaves together, whole and in order, and stops when the other side does not read.
+"""The writes of uvicorn are sent together, complete and in order, and pause when the client does not read.
 
-(Websockets behind it: `test_playground.py`, `test_fuzz.py`.)
+(For websockets see `test_playground.py` and `test_fuzz.py`.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECONDS = 10
 
 
 class Counted:
-    """A connection's real transport, and what is written to it."""
+    """The real transport of a connection, which records what is written."""
 
     def __init__(self, transport: asyncio.Transport, writes: list[bytes]) -> None:
         self._transport = transport
@@ -39,7 +39,7 @@ class Counted:
 
 
 class Served:
-    """An application under uvicorn: /parts answers in two parts, /long in CHUNKS that wait for the connection alone."""
+    """An application under uvicorn: /parts answers in two parts, /long in CHUNKS that wait only for the connection."""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
@@ -113,7 +113,7 @@ def test_a_client_who_leaves_costs_nobody_else(served: Served) -> None:
     with socket.create_connection(("127.0.0.1", served.port), SECONDS) as client:
         client.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(1)
-    until(lambda: served.chunks == CHUNKS, SECONDS)  # uvicorn throws the rest away
+    until(lambda: served.chunks == CHUNKS, SECONDS)  # uvicorn discards the rest
     other = http.client.HTTPConnection("127.0.0.1", served.port, timeout=SECONDS)
     other.request("GET", "/parts")
     assert other.getresponse().read() == b"one two"

@@ -1,4 +1,4 @@
-"""The scheduler is asked for short slices, where it has them."""
+"""Short slices are requested from the scheduler, where it supports them."""
 
 from __future__ import annotations
 

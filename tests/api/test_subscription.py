@@ -1,4 +1,4 @@
-"""importProgress over graphql-transport-ws: the present state first, each change, the end; bad frames close."""
+"""importProgress over graphql-transport-ws: the current state, each change, the end; bad frames close it."""
 
 from __future__ import annotations
 
@@ -176,14 +176,14 @@ def test_at_most_ten_subscriptions(api: Api) -> None:
         (error,) = refused[0]["payload"]
         assert error["extensions"]["code"] == "QUERY_TOO_COMPLEX"
         assert "SUBSCRIPTIONS_MAX" in error["message"]
-        # One that ends makes room for another.
+        # When one ends, another may start.
         socket.send_json({"type": "complete", "id": "0"})
         subscribe(socket, import_id, "11")
         assert socket.receive_json()["type"] == "next"
 
 
 def test_a_query_over_the_socket_that_takes_too_long(demo_url: str, tmp_path: Path) -> None:
-    # Somebody holds the table, so a read of it waits.
+    # The table is locked, so a read of it waits.
     with psycopg2.connect(demo_url) as holder, holder.cursor() as cursor:
         cursor.execute("LOCK TABLE currency IN ACCESS EXCLUSIVE MODE")
         with (
@@ -203,7 +203,7 @@ def test_a_query_over_the_socket_that_takes_too_long(demo_url: str, tmp_path: Pa
 
 
 def test_operations_of_one_connection_do_not_share_a_limit(demo_url: str, tmp_path: Path) -> None:
-    """Each answers nearly as many nodes as one operation may."""
+    """Each returns nearly the maximum number of nodes of an operation."""
     query = "{ users(first: 8) { nodes { payments(first: 100) { nodes { amount } } } } }"
     with serving(settings_for(demo_url, tmp_path, query_nodes_max=900)) as api, connected(api) as socket:
         for n in range(10):

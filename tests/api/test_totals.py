@@ -36,7 +36,7 @@ def stored(demo_url: str) -> list[Any]:
 
 
 def added_up(stored: list[Any], start: date, end: date, zone: str, statuses: set[str]) -> list[dict[str, Any]]:
-    """The rows as plain Python adds them up."""
+    """The rows as computed by plain Python."""
     found: dict[tuple[str, str, str], list[Any]] = defaultdict(lambda: [Decimal(0), Decimal(0), 0, 0])
     for row in stored:
         day = row.timestamp.astimezone(ZoneInfo(zone)).date()
@@ -65,7 +65,7 @@ def added_up(stored: list[Any], start: date, end: date, zone: str, statuses: set
 def test_equal_to_a_sum_in_python(
     demo_url: str, stored: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, statuses: set[str]
 ) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")  # the process's own zone must not matter
+    monkeypatch.setenv("TZ", "Asia/Tokyo")  # the time zone of the process must not matter
     with serving(settings_for(demo_url, tmp_path, report_timezone=zone)) as api:
         found = api.ask(TOTALS, start="2024-02-29", end="2025-02-27", statuses=sorted(s.upper() for s in statuses))[
             "dailyTotals"

@@ -1,4 +1,4 @@
-"""Daily totals of everybody, more than one answer may have: page by page, and their sums."""
+"""Daily totals of all users, more than one answer may have: page by page, and their sums."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAGE = f"""query($start: Date!, $end: Date!, $after: String, $first: Int, $users
 
 
 def everybody_pays(engine: Engine) -> None:
-    """Each of many users sends the next one a payment in July, in a currency of his."""
+    """Each of many users sends the next one a payment in July, in one of three currencies."""
     with db.write(engine) as connection:
         batch_id = begin_batch(connection, inserted=USERS, updated=0)
         connection.execute(
@@ -120,7 +120,7 @@ def test_pages_of_one_user_and_down_to_the_payments(demo: Api) -> None:
       rowsPage(first: 2) { edges { cursor node { currency sentCount payments(first: 10) { totalCount } } } } } } }"""
     edges = demo.ask(query, id=ZOE)["user"]["dailyTotals"]["rowsPage"]["edges"]
     assert [e["node"]["currency"] for e in edges] == ["EUR", "JPY"]
-    assert [e["node"]["payments"]["totalCount"] for e in edges] == [1, 1]  # to oneself: one payment
+    assert [e["node"]["payments"]["totalCount"] for e in edges] == [1, 1]  # from a user to the same user: one payment
 
 
 @pytest.mark.parametrize("cursor", ["x", "WyJwYXltZW50cyIsMSwyXQ", "WyJkYWlseVRvdGFscyIsMSwyLDNd"])

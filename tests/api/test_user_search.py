@@ -1,4 +1,4 @@
-"""`users(search:)` in every script, on databases of any locale, by both ways of answering."""
+"""`users(search:)` in every script, on databases of any locale, on both execution paths."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def named(
 
 
 def typed(search: str) -> set[str]:
-    """A search as people, keyboards and systems write it."""
+    """The variants of a search that people, keyboards and systems produce."""
     cased = {search, search.upper(), search.lower(), search.swapcase()}
     return {unicodedata.normalize(form, text) for text in cased for form in ("NFC", "NFD")}
 

@@ -1,4 +1,4 @@
-"""`importUsers`: a CSV as text or as a file; what is wrong comes back row by row, or as a userError."""
+"""`importUsers`: a CSV as text or as a file; errors are returned row by row, or as a userError."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""As one who is no operator: every way into the API gives that viewer's rows and nothing else.
+"""A viewer who is not an operator gets only their own rows, through every entry point of the API.
 
-Each root field is asked on both execution paths, over POST, GET and a websocket; the plain HTTP routes beside them. A
-root field or a route that is not in a table here fails a test: whoever adds one says what such a viewer gets.
+Each root field is queried on both execution paths, over POST, GET and a websocket; the plain HTTP routes are called,
+too. A root field or a route that is missing from the tables here fails a test: add what such a viewer gets from it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HERS = "ed6e0000-0000-0000-0000-000000000002"  # a payment of Zoe's that Charlie
 RANGE = 'start: "2024-03-01", end: "2024-04-30"'
 NONE: dict[str, Any] = {"totalCount": 0, "nodes": []}
 
-# Of each root field: a query that names what is somebody else's, and what Charlie gets.
+# For each root field: a query for data of other users, and what Charlie gets.
 FOREIGN: dict[str, tuple[str, Any]] = {
     "user": (f'user(userId: "{user(99)}") {{ name }}', None),
     "payment": (f'payment(transactionId: "{HERS}") {{ amount }}', None),
@@ -37,7 +37,7 @@ FOREIGN: dict[str, tuple[str, Any]] = {
     "problemCounts": ("problemCounts(filter: {openOnly: false}) { code records }", []),
     "intakeRecords": ("intakeRecords(openOnly: false) { totalCount nodes { raw } }", NONE),
 }
-# Root fields whose rows are checked one by one below, and those that hold nobody's data.
+# Root fields whose rows are checked one by one below, and those without data of users.
 CHECKED = {"users", "payments", "dailyTotals"}
 PUBLIC = {"currencies"}
 ROUTES = {"/health", "/health/ready", "/users/{user_id}/payments", "/users/{user_id}/daily-totals",
@@ -47,16 +47,16 @@ ROUTES = {"/health", "/health/ready", "/users/{user_id}/payments", "/users/{user
 
 @pytest.fixture(scope="module")
 def charlies(demo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """The demo's API as Charlie sees it."""
+    """The API on the demo data, with Charlie as the viewer."""
     settings = settings_for(demo_url, tmp_path_factory.mktemp("charlie"))
     with serving(settings, viewer_of=lambda scope: Viewer(UUID(CHARLIE), "test:charlie")) as api:
         yield api
 
 
 def ways(api: Api, query: str) -> Iterator[tuple[str, Any]]:
-    """The data of the query, by every way to ask it."""
+    """The data of the query, over every transport and execution path."""
     yield "POST", api.ask(query)
-    # One alias more than the fast path's own field: Strawberry answers `__schema`, so the remainder is executed too.
+    # With a second root field: Strawberry answers `__schema`, so the remainder is executed, too.
     mixed = query.rstrip()[:-1] + " x: currencies { code } }"
     answer = api.ask(mixed)
     assert answer.pop("x")
@@ -82,7 +82,7 @@ def by_strawberry(api: Api, query: str) -> Any:
 
 
 def scope_of(api: Api) -> dict[str, Any]:
-    """The scope of a request that has entered."""
+    """The scope of a request with its entry."""
     scope: dict[str, Any] = {"type": "http"}
     entry.enter(scope, api.app.viewer_of)
     return scope

@@ -2,7 +2,7 @@
 
 `python -m tests.bench.csv_intake [--rows N] [--users N] [--rounds N] [--growth MILLIONS] [--gigabyte]`; prints tables,
 asserts nothing. The LIMIT is COPY of the same new rows over one connection into the same table with its indexes and
-plain foreign keys, measured in the same round on a database of its own.
+plain foreign keys, measured in the same round on a separate database.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from tests.jobs.processes import children
 END_SECONDS = 3600
 READ_BYTES = 1 << 20
 MILLION = 1_000_000
-WATCH_SECONDS = 0.5  # looking costs processor time, which the import could use; what is looked for is a peak anyway
+WATCH_SECONDS = 0.5  # sampling takes processor time from the import, and only the peak matters
 
 
 class Stack:
-    """What an import needs: settings for a database and a Redis, and the worker's memory as it is watched."""
+    """The environment of an import: settings for a database and a Redis, and the measured memory of the worker."""
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.settings = settings
@@ -90,9 +90,9 @@ class Stack:
         return accepted.import_id
 
     def _watch(self, pid: int, ended: threading.Event) -> None:
-        """Keep the largest peak of resident memory that the job's own process has reached."""
+        """Record the largest peak of resident memory that the job's process has reached."""
         while not ended.wait(WATCH_SECONDS):
-            with suppress(FileNotFoundError, ProcessLookupError):  # one of them has just ended
+            with suppress(FileNotFoundError, ProcessLookupError):  # one of the processes has just ended
                 for child in children(pid):
                     self.peak_bytes = max(self.peak_bytes, peak_of(child))
 
@@ -104,12 +104,12 @@ def peak_of(pid: int) -> int:
 
 
 def settings_of(port: int, redis_url: str, folder: Path) -> Settings:
-    """Settings as they are by default, on the bench's servers."""
+    """The default settings, on the servers of the benchmark."""
     return Settings(database_url=postgres.url(port, DATABASE), redis_url=redis_url, uploads_dir=folder / "uploads")
 
 
 def rounds(port: int, redis_url: str, folder: Path, arguments: argparse.Namespace, console: Console) -> None:
-    """LIMIT and import in turn, each on a fresh database."""
+    """The LIMIT and the import in turn, each on a fresh database."""
     users = user_ids(arguments.users)
     made = make_dirty(folder, arguments.rows, users)
     table = Table("round", "COPY rows/s", "import rows/s", "ratio", "peak MB", title=f"{arguments.rows:,} rows, dirty")
@@ -139,7 +139,7 @@ def counts(row: Any) -> str:
 
 
 def growth(port: int, redis_url: str, folder: Path, arguments: argparse.Namespace, console: Console) -> None:
-    """One million clean rows after the other into the same table; then the LIMIT likewise."""
+    """Import files of one million clean rows each into the same table; then the same for the LIMIT."""
     users = user_ids(arguments.users)
     file = folder / "million.csv"
 

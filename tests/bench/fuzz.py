@@ -1,6 +1,6 @@
-"""Thousands of generated documents, mutated bodies and query strings against a running API: what broke, how slowly.
+"""Thousands of generated documents, mutated bodies and query strings against a running API: failures and times.
 
-`python -m tests.bench.fuzz [--documents N] [--bodies N] [--queries N] [--seed N]`; ends with 1 when something broke.
+`python -m tests.bench.fuzz [--documents N] [--bodies N] [--queries N] [--seed N]`; exits with 1 on failures.
 """
 
 from __future__ import annotations

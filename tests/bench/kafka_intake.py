@@ -1,4 +1,4 @@
-"""How fast waiting Kafka messages become payments, over plain COPY of the same rows; how soon one is readable.
+"""How fast unread Kafka messages become payments, compared with plain COPY of the same rows; how soon one is readable.
 
 `python -m tests.bench.kafka_intake [--messages N] [--users N] [--rounds N]`; prints a table, asserts nothing.
 """
@@ -38,7 +38,7 @@ from tests.workers.topic import Topic
 DATABASE = "bench"
 END_SECONDS = 600
 SINGLES = 60
-PAUSE_SECONDS = (0.3, 0.9)  # between single messages, so that they meet the consumer at any moment of its interval
+PAUSE_SECONDS = (0.3, 0.9)  # between single messages, so that they arrive at any moment of the consumer's interval
 
 
 def make_database(port: int) -> Engine:
@@ -58,7 +58,7 @@ def add_users(engine: Engine, users: list[str]) -> None:
 
 
 def make_reference(engine: Engine) -> None:
-    """The LIMIT's table: the same with its indexes and plain foreign keys."""
+    """The LIMIT's table: the same table with its indexes and plain foreign keys."""
     with db.write(engine) as connection:
         connection.execute(sa.text("CREATE TABLE plain (LIKE transactions INCLUDING ALL)"))
         for column, target in (("sender_id", "users"), ("receiver_id", "users"), ("currency", "currency")):
@@ -86,7 +86,7 @@ def copy_seconds(engine: Engine, rows: list[list[str]]) -> float:
 
 
 def consume_seconds(settings: Settings, messages: list[bytes], folder: Path) -> float:
-    """From the consumer's first assignment until everything that was waiting is committed, offsets and all."""
+    """Seconds from the consumer's first assignment until all unread messages and their offsets are committed."""
     topic = Topic(settings)
     topic.send(messages)
     consumer = Process("workers.consumer", folder / f"{topic.name}.log", settings)
@@ -104,7 +104,7 @@ def moment(line: dict[str, str]) -> datetime:
 
 
 def single_seconds(settings: Settings, engine: Engine, made: list[list[str]], folder: Path) -> list[float]:
-    """For single messages to an idle consumer: from produce until the payment can be read."""
+    """For single messages to an idle consumer: seconds from produce until the payment can be read."""
     topic = Topic(settings)
     rnd = random.Random("pauses")
     consumer = Process("workers.consumer", folder / "single.log", settings)
@@ -170,7 +170,7 @@ def main() -> None:
 
 
 def bench_settings(port: int, broker: str, folder: Path) -> Settings:
-    """Settings as they are by default, with a topic and a group of their own."""
+    """The default settings, with a separate topic and group."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
     return Settings(
         database_url=postgres.url(port, DATABASE),

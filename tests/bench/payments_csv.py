@@ -1,4 +1,4 @@
-"""Made payments for the benchmarks: always the same for the same seed, dirty in known proportions."""
+"""Generated payments for the benchmarks: the same for the same seed, with known proportions of bad rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 HEADER = "transaction_id,sender_id,receiver_id,amount,currency,timestamp,status\n"
 CURRENCIES = ("USD", "EUR", "PHP")
-# One kind of bad row for each problem that a row of a file can have by itself: the column and what is written there.
+# One kind of bad row for each problem of a single row: the column and the bad value.
 BAD_KINDS: dict[str, tuple[int, str]] = {
     "INVALID_UUID": (0, "not-a-uuid"),
     "UNKNOWN_SENDER": (1, "11111111-1111-4111-8111-111111111111"),
@@ -33,7 +33,7 @@ BAD_KINDS: dict[str, tuple[int, str]] = {
 
 
 class Made(NamedTuple):
-    """A made file of `rows` rows, the file of those to be stored beforehand, and the rows that are new, each once."""
+    """A generated file of `rows` rows, the file of rows to store beforehand, and the new rows, each once."""
 
     dirty: Path
     stored: Path
@@ -42,13 +42,13 @@ class Made(NamedTuple):
 
 
 def user_ids(count: int) -> list[str]:
-    """The made users' ids."""
+    """The ids of the generated users."""
     rnd = random.Random("users")
     return [str(uuid.UUID(int=rnd.getrandbits(128), version=4)) for _ in range(count)]
 
 
 def payments(seed: str, users: list[str]) -> Iterator[list[str]]:
-    """Clean payments without end, as the seven values of a row."""
+    """An endless sequence of clean payments, as the seven values of a row."""
     rnd = random.Random(seed)
     while True:
         yield [

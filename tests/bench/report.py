@@ -45,7 +45,7 @@ print(json.dumps({"seconds": seconds, "memory_bytes": memory, "version": made.ve
 
 
 def make_month(engine: Engine, payments: int, users: int) -> None:
-    """A month of completed payments between made users, spread over days and three currencies."""
+    """A month of completed payments between generated users, spread over days and three currencies."""
     with db.write(engine) as connection:
         connection.execute(
             sa.text(
@@ -81,7 +81,7 @@ def make_month(engine: Engine, payments: int, users: int) -> None:
 
 
 def server_file(engine: Engine) -> Path:
-    """A file in the one folder that the server surely may write to."""
+    """A file in the only folder that the server can certainly write to."""
     with db.read(engine) as connection:
         return Path(connection.exec_driver_sql("SHOW data_directory").scalar_one()) / "copy.csv"
 
@@ -107,7 +107,7 @@ def copy_seconds(database_url: str, target: Path) -> float:
 
 
 def report_run(engine: Engine, database_url: str, folder: Path) -> dict[str, Any]:
-    """The report in a process of its own, as version 1 each time."""
+    """The report in a separate process, as version 1 each time."""
     with db.write(engine) as connection:
         connection.execute(sa.text("DELETE FROM reports"))
     ended = subprocess.run(
@@ -143,7 +143,7 @@ def main() -> None:
             copies.append(copy_seconds(database_url, target))
             reports.append(report_run(engine, database_url, Path(name) / "reports"))
         file = Path(name) / "reports" / generation.FILE_NAME.format(period=PERIOD, version=1)
-        # Read where it is: for a server that runs for root, its own name of its folder is one that only itself can use.
+        # Read at its own path: if root runs the server, only the server itself can use its name of the folder.
         same = file.read_bytes() == (Path(name) / "postgres" / target.name).read_bytes()
         size = file.stat().st_size
     copy = statistics.median(copies)

@@ -1,4 +1,4 @@
-"""The command line as it presents itself: help with examples that are true, versions, completion, colours."""
+"""The command line: help with valid examples, versions, completion, colours."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_each_command_has_examples_that_parse(command: str) -> None:
         words = re.sub(r"^([A-Z_]+=\S+ )+", "", line).split()
         assert words[:2] == ["fcgraph", command.rstrip("_")]
         found = group.get_command(typer.Context(group), words[1])  # type: ignore[attr-defined]
-        found.make_context(words[1], words[2:], resilient_parsing=False)  # raises for an option that is none
+        found.make_context(words[1], words[2:], resilient_parsing=False)  # raises for an unknown option
 
 
 def test_the_exit_codes_are_a_list() -> None:
@@ -83,7 +83,7 @@ def test_version_names_the_database_where_it_is_reached(tmp_path: Path, database
     assert re.fullmatch(r"schema (\w+) \(the database has \1\)", lines[1])
     assert lines[2].startswith("PostgreSQL 18.")
     away = run(tmp_path, "--version", DATABASE_URL="postgresql://postgres@127.0.0.1:1/nobody")
-    assert away.stdout.splitlines()[2].startswith("PostgreSQL is away: ")
+    assert away.stdout.splitlines()[2].startswith("PostgreSQL is unavailable: ")
 
 
 def test_completion_knows_the_commands_and_their_options(tmp_path: Path) -> None:
@@ -107,4 +107,4 @@ def test_numbers_are_not_painted_and_no_color_is_respected(tmp_path: Path, datab
     painted = run(tmp_path, *arguments, **terminal)
     assert f"{ESCAPE}1;36m" not in painted.stdout  # Rich's colour of numbers
     plain = run(tmp_path, *arguments, **terminal, NO_COLOR="1")
-    assert not re.search(r"\x1b\[[\d;]*3\d", plain.stdout)  # no colour; bold is none
+    assert not re.search(r"\x1b\[[\d;]*3\d", plain.stdout)  # no colour; bold does not count

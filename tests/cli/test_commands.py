@@ -1,4 +1,4 @@
-"""The command line: what it prints for a script, its exit codes, and that each command may be repeated."""
+"""The command line: output for scripts, exit codes, and that each command may be repeated."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_reports_are_shown_and_listed_without_making_a_version(run: Run, engine:
 
     assert run("import", "seeds/sample_transactions.csv").returncode == NOT_ALL
     made = json.loads(run("report", "--period", "2025-05", "--json").stdout)
-    store(engine, Paid(1, 2, "1.00", "USD", "2025-05-05T10:00:00Z"))  # what came since changes nothing of what is shown
+    store(engine, Paid(1, 2, "1.00", "USD", "2025-05-05T10:00:00Z"))  # later payments do not change what is shown
     for _ in range(2):
         shown = json.loads(run("reports", "show", "2025-05", "--json").stdout)
         assert {name: shown[name] for name in shown if name != "generated_at"} == {
@@ -161,7 +161,7 @@ def test_a_folder_that_is_none_and_a_database_without_tables_are_reported(
     (tmp_path / "file").write_text("")
     done = run("report", "--period", "2025-05", REPORTS_DIR=str(tmp_path / "file"))
     assert (done.returncode, done.stdout) == (AWAY, "")
-    assert done.stderr == "file is no folder that files can be written to: File exists\n"
+    assert done.stderr == "file is not a writable folder: File exists\n"
     done = run("report", "--period", "2025-05", DATABASE_URL=postgres.url(postgres_port, "postgres"))
     assert (done.returncode, done.stdout) == (REFUSED, "")
     assert done.stderr == "the database has no tables yet: python -m fcgraph migrate\n"
@@ -180,7 +180,7 @@ def test_a_report_of_no_month_that_has_begun_is_refused(run: Run, period: str) -
 def test_an_absent_database_is_reported_as_such(run: Run, command: tuple[str, ...]) -> None:
     done = run(*command, DATABASE_URL=NOBODY)
     assert (done.returncode, done.stdout) == (AWAY, "")
-    assert "PostgreSQL is away: " in done.stderr
+    assert "PostgreSQL is unavailable: " in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -96,7 +96,7 @@ def test_control_totals(run: Run, engine: Engine, tmp_path: Path) -> None:
     assert (strict.returncode, payments(engine)) == (REFUSED, 0)
     right = run("import", str(file), "--expect-rows", "1", "--expect-total", "eur=7.00")
     assert (right.returncode, payments(engine)) == (DONE, 1), right.stdout
-    # Also what was imported before is held against them.
+    # Earlier imports are also checked against them.
     assert run("import", str(file), "--expect-rows", "1", "--expect-total", "EUR=7").returncode == DONE
     wrong = run("import", str(file), "--expect-rows", "2", "--expect-total", "USD=5", "--json")
     assert wrong.returncode == NOT_ALL

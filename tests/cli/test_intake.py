@@ -134,4 +134,4 @@ def test_resolve_decides_once(run: Run, engine: Engine, tmp_path: Path, option: 
 def test_an_absent_database_is_one_line(run: Run, arguments: tuple[str, ...]) -> None:
     done: subprocess.CompletedProcess[str] = run("intake", *arguments, DATABASE_URL=NOBODY)
     assert (done.returncode, done.stdout) == (5, "")
-    assert "PostgreSQL is away: " in done.stderr
+    assert "PostgreSQL is unavailable: " in done.stderr

@@ -1,4 +1,4 @@
-"""What `status` knows of the work: unread messages by partition and the oldest one's age, jobs, and what is away."""
+"""What `status` reads: unread messages by partition, the age of the oldest, jobs, and unavailable services."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_unread_messages_are_reported_by_partition_with_the_oldest_ones_age(sett
         "held_by_transaction": dict.fromkeys("0123", 0),
     }
     assert work.consumer_lag == right
-    with serving(settings) as api:  # `/health/ready` tells the same, as data: nobody reads, and it is ready
+    with serving(settings) as api:  # `/health/ready` reports the same, as data: there is no reader, and it is ready
         response = api.client.get("/health/ready")
     assert response.status_code == 200
     lag = response.json()["consumer_lag"]

@@ -1,6 +1,6 @@
-"""The sample data through the whole system: Kafka, upload, worker, report; in both orders, and everything twice.
+"""The sample data goes through the whole system: Kafka, upload, worker, report; in both orders, and everything twice.
 
-All processes are real ones, asked only over HTTP; the database is read for what no answer shows.
+All processes are real and used only over HTTP; the database is read only for data that no response contains.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class System:
         return self._data(httpx2.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30))
 
     def upload(self, file: Path) -> Any:
-        """Send the file as the multipart request specification has it; returns the payload of importCsv."""
+        """Send the file as the GraphQL multipart request specification defines; returns the payload of importCsv."""
         answer = httpx2.post(
             f"{self.url}/graphql",
             headers={"GraphQL-Require-Preflight": "1"},
@@ -133,7 +133,7 @@ def system(settings: Settings, tmp_path: Path) -> Iterator[System]:
 
 
 def result(engine: Engine, kind: str) -> tuple[int, ...]:
-    """What became of all that came through one door."""
+    """The outcomes of all records that arrived through one channel."""
     with db.read(engine) as connection:
         sums = ", ".join(f"coalesce(sum({name}_count), 0)" for name in COUNTS)
         row = connection.execute(sa.text(f"SELECT {sums} FROM intake_batches WHERE kind = :kind"), {"kind": kind}).one()
@@ -176,7 +176,7 @@ def check_csv(job: Any) -> None:
 
 
 def check_report(system: System) -> bytes:
-    """Make the report and check its row against its bytes; returns the bytes."""
+    """Generate the report and check its row against its bytes; returns the bytes."""
     made = system.ask(REPORT)["generateMonthlyReport"]
     assert (made["userErrors"], made["unchanged"]) == ([], False)
     report = made["reportFile"]
@@ -221,7 +221,7 @@ def test_the_samples_give_the_golden_numbers(system: System, engine: Engine, fir
     report = check_report(system)
     assert report.decode() == GOLDEN_REPORT
 
-    # Everything once more: nothing changes.
+    # Everything again: nothing changes.
     send_to_kafka(system, engine, reads=6)
     assert result(engine, "KAFKA")[:2] == (6, 2)
     assert system.upload(SAMPLE_CSV)["alreadyImported"] is True

@@ -1,4 +1,4 @@
-"""Small programs to keep in care, and a look at who still runs."""
+"""Small programs to supervise, and checks of which still run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psutil
 
 from fcgraph.embedded.process import Part
 
-# Writes its own and its child's number to the file argv[1]; the child is in a process group of its own, as RQ's is.
+# Writes its own and its child's id to the file argv[1]; the child has its own process group, like RQ's.
 PARENT = """
 import os, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
@@ -30,7 +30,7 @@ def part(name: str, program: str, *arguments: str, ready: Callable[[], bool] = l
 
 
 def numbers(file: Path) -> list[int]:
-    """The process numbers in the file."""
+    """The process ids in the file."""
     return [int(number) for number in file.read_text().split()]
 
 

@@ -1,4 +1,4 @@
-"""What `make up` installs with: uv where it can be had and does what pip is configured to do, else pip. It says which.
+"""What `make up` installs with: uv if available and able to follow pip's configuration, else pip; it reports which.
 
 The index is a folder on this machine with wheels made here.
 """
@@ -29,7 +29,7 @@ NAME = "fcgraph-sample"
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Discard the log."""
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def test_without_uv_pip_installs_and_says_so(index: Path, environment: Path, tmp
     with served(index) as url:
         done = run(environment, tmp_path, PIP_INDEX_URL=url)
     assert done.returncode == 0, done.stdout
-    assert "uv cannot be had here: pip installs, which takes longer" in done.stdout
+    assert "uv is not available: installing with pip, which takes longer" in done.stdout
     assert f"Collecting {NAME}==1.0" in done.stdout  # pip says what it does
     assert is_installed(environment)
 
@@ -114,7 +114,7 @@ def test_where_uv_fails_pip_installs_and_says_so(
         done = run(environment, tmp_path, PIP_INDEX_URL=url)
     assert done.returncode == 0, done.stdout
     assert reason in done.stdout
-    assert "uv could not install them: pip tries, which takes longer" in done.stdout
+    assert "uv could not install the packages: trying pip, which takes longer" in done.stdout
     assert is_installed(environment)
 
 
@@ -129,7 +129,7 @@ def test_what_only_pip_knows_is_left_to_pip(
     assert done.returncode == 0, done.stdout
     option = next(iter(configured)).removeprefix("PIP_").lower().replace("_", "-")
     assert f"{option}" in done.stdout.splitlines()[0]
-    assert done.stdout.splitlines()[0].endswith(", which is for pip alone: pip installs")
+    assert done.stdout.splitlines()[0].endswith(", which uv does not support: installing with pip")
     assert is_installed(environment)
 
 

@@ -1,4 +1,4 @@
-"""Which Kafka: Apache's where its jars can be had, else the in-process broker, found out in time and said plainly."""
+"""Which Kafka: Apache's where its jars are available, else the in-process broker, decided in time and reported."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def choose(wish: kafka.Wish, data_dir: Path, said: list[str], reach_seconds: flo
 
 @pytest.fixture
 def needs_maven() -> None:
-    """These tests are about a Maven without a repository; without Maven and Java there is nothing to find out."""
+    """These tests are about a Maven without a repository; without Maven and Java there is nothing to test."""
     if kafka_jars.why_no_java() or not any((Path(p) / "mvn").exists() for p in os.get_exec_path()):
         pytest.skip("no Maven or no Java here")
 
 
 @pytest.fixture
 def listening() -> Iterator[socket.socket]:
-    """A port that takes connections and never answers, as a firewall does."""
+    """A port that accepts connections and never responds, like a firewall."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 
 
 def use_mirror(monkeypatch: pytest.MonkeyPatch, home: Path, port: int) -> None:
-    """Maven's home is an empty one, whose settings name a repository at that port."""
+    """Use an empty Maven home whose settings name a repository at that port."""
     (home / ".m2").mkdir(parents=True)
     (home / ".m2" / "settings.xml").write_text(MIRROR.format(port=port))
     monkeypatch.setenv("MAVEN_OPTS", f"-Duser.home={home}")
@@ -49,20 +49,20 @@ def test_a_repository_that_refuses_is_found_out_and_said(tmp_path: Path, monkeyp
     said: list[str] = []
     begin = time.monotonic()
     choice = choose("auto", tmp_path, said, reach_seconds=Settings().maven_reach_seconds)
-    assert choice == kafka.Choice("in-process", "Maven's repository is out of reach")
+    assert choice == kafka.Choice("in-process", "Maven's repository is unreachable")
     assert time.monotonic() - begin < REACH_SECONDS
     assert "in memory only" in choice.line
-    assert "out of reach" in choice.line
+    assert "unreachable" in choice.line
 
 
 @pytest.mark.usefixtures("needs_maven")
-def test_a_repository_that_never_answers_is_set_up(
+def test_a_repository_that_never_answers_is_abandoned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listening: socket.socket
 ) -> None:
     use_mirror(monkeypatch, tmp_path / "home", port=listening.getsockname()[1])
     begin = time.monotonic()
     choice = choose("auto", tmp_path, [], reach_seconds=3)
-    assert choice == kafka.Choice("in-process", "Maven's repository is out of reach")
+    assert choice == kafka.Choice("in-process", "Maven's repository is unreachable")
     assert time.monotonic() - begin < REACH_SECONDS
 
 

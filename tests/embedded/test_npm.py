@@ -1,4 +1,4 @@
-"""What `make up` says while npm brings packages: how many of how many, and npm's own words when it fails."""
+"""What `make up` prints while npm downloads packages: progress, and npm's own output when it fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.embedded.test_install import Quiet
 SCRIPT = services.ROOT / "fcgraph" / "embedded" / "npm.py"
 COUNT = 3
 
-pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="no npm here, and it is npm that is listened to")
+pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="no npm here, and its output is what is tested")
 
 
 def add_package(folder: Path, name: str) -> None:
@@ -35,7 +35,7 @@ def add_package(folder: Path, name: str) -> None:
 
 
 def lock(folder: Path, url: str) -> None:
-    """A folder whose packages come from there."""
+    """A folder whose packages come from that URL."""
     names = [f"sample-{n}" for n in range(COUNT)]
     wanted = dict.fromkeys(names, "1.0.0")
     packages: dict[str, object] = {"": {"name": "site", "version": "1.0.0", "dependencies": wanted}}
@@ -66,7 +66,7 @@ def test_how_many_have_come_is_said(tmp_path: Path) -> None:
     done = run(tmp_path, tmp_path / "files")
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
-    assert lines[0] == "bringing the 3 packages of site by npm"
+    assert lines[0] == "downloading the 3 packages of site with npm"
     assert lines[-1].startswith("site: 3 of 3 packages installed after ")
     assert (tmp_path / "site" / "node_modules" / "sample-2" / "package.json").exists()
 

@@ -1,4 +1,4 @@
-"""Ports: a free one is found, a taken one is told with its setting."""
+"""Ports: a free one is found, a taken one is reported with its setting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_taken_port_is_reported_with_its_setting(taken: int) -> None:
         ports.require_free(taken, "API_PORT")
 
 
-def test_the_preferred_port_is_set_while_it_is_free(taken: int) -> None:
+def test_the_preferred_port_is_used_while_it_is_free(taken: int) -> None:
     other = ports.free(taken)
     assert other != taken
     assert ports.free(other) == other
@@ -29,5 +29,5 @@ def test_the_preferred_port_is_set_while_it_is_free(taken: int) -> None:
 
 
 def test_a_free_port_is_none_that_an_outgoing_connection_may_get() -> None:
-    first_handed_out = 32_768  # by Linux as it comes; elsewhere the range begins higher
+    first_handed_out = 32_768  # Linux's default; elsewhere the range starts higher
     assert all(ports.free() < first_handed_out for _ in range(20))

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: what a kill -9 left needs no hand; the data and its guarantees are there."""
+"""The embedded PostgreSQL: recovers from a kill -9 without manual steps; the data and its guarantees are intact."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def test_its_memory_is_a_share_of_what_there_is(folder: Path, monkeypatch: pytes
 
 
 def wal_size(server: Process) -> str:
-    """What the server was told of `max_wal_size`, in MB."""
-    (given,) = [a for a in server.part.argv if a.startswith("--max_wal_size=")]
-    return given.removeprefix("--max_wal_size=").removesuffix("MB")
+    """The server's `max_wal_size` option, in MB."""
+    (option,) = [a for a in server.part.argv if a.startswith("--max_wal_size=")]
+    return option.removeprefix("--max_wal_size=").removesuffix("MB")
 
 
 def test_waiting_for_it_leaves_nothing_alarming_in_its_log(folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_server_that_its_supervisor_left_behind_is_ended_first(folder: Path) -
 
 def test_half_made_data_is_made_anew(folder: Path) -> None:
     folder.mkdir()
-    (folder / "base").mkdir()  # what an initdb that was cut leaves
+    (folder / "base").mkdir()  # what an interrupted initdb leaves behind
     port = ports.free()
     server = start(folder, port)
     try:

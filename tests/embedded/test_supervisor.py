@@ -1,4 +1,4 @@
-"""The supervisor: restarts with a growing pause and says so; leaves no process, however it ends itself."""
+"""The supervisor: restarts with a growing pause and reports it; leaves no process behind, however it ends."""
 
 from __future__ import annotations
 

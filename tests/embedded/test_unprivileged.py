@@ -1,6 +1,6 @@
 """PostgreSQL for root: it runs from and in folders that only root may enter, and has none of root's rights.
 
-For somebody else than root the same tests start it from and in the same folders, which are then their own.
+For other users the same tests start it from and in the same folders, which they then own.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def test_it_runs_from_and_in_folders_that_only_root_may_enter(closed: Path, inst
             found = ask(port, "SELECT count(*) FROM rows")
     assert found == "2"
     after = modes(closed)
-    assert {path: after[path] for path in before} == before  # nobody's folder was opened
+    assert {path: after[path] for path in before} == before  # no folder's permissions were changed
     assert (data / "PG_VERSION").read_text() == "18\n"
 
 
@@ -102,7 +102,7 @@ def test_a_root_without_the_right_to_override_permissions_can_start_it(closed: P
 
 
 def give_up_overriding() -> None:
-    """As in a container that has not got these capabilities."""
+    """As in a container without these capabilities."""
     for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
         assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
 
@@ -128,7 +128,7 @@ def test_a_server_left_behind_is_known_by_its_command_line(closed: Path, install
     folder = closed / "postgres"
     with serving(folder, installed) as port:
         ask(port, "CREATE TABLE rows (id int)")
-        with serving(folder, installed) as again:  # it ends the first one: two on the same data would spoil it
+        with serving(folder, installed) as again:  # it ends the first one: two on the same data would corrupt it
             assert ask(again, "SELECT count(*) FROM rows") == "0"
             assert not postgres.answers(port)
 
@@ -144,7 +144,7 @@ class TestTheCopy:
 
     @pytest.fixture
     def open_place(self) -> Iterator[Callable[[str], Path]]:
-        """Makes folders that everybody can reach, which those of pytest are not."""
+        """Makes folders that all users can access, unlike those of pytest."""
         made: list[Path] = []
 
         def make(name: str) -> Path:
@@ -170,7 +170,7 @@ class TestTheCopy:
     ) -> None:
         planted = open_place("planted")
         (planted / "fcgraph").mkdir()
-        shutil.chown(planted / "fcgraph", "nobody")  # somebody was here first, and could change what is in it
+        shutil.chown(planted / "fcgraph", "nobody")  # another user made it first, and could change its content
         linked = open_place("linked")
         (linked / "fcgraph").symlink_to(planted / "fcgraph")
         good = open_place("good")
@@ -180,7 +180,7 @@ class TestTheCopy:
 
     def test_that_can_be_nowhere_is_an_error_that_names_the_places(self, installed: Path, closed: Path) -> None:
         with pytest.raises(
-            unprivileged.NoUnprivilegedServer, match=f"(?s)can run it from nowhere:.*{closed / 'absent'}"
+            unprivileged.NoUnprivilegedServer, match=f"(?s)cannot run it from any of these places:.*{closed / 'absent'}"
         ):
             self.reach(installed, closed / "absent", closed)
 

@@ -1,4 +1,4 @@
-"""`python -m fcgraph up` for real, on the in-process broker: what it says, what it keeps, what others learn of it."""
+"""`python -m fcgraph up` for real, on the in-process broker: what it prints, what it stores, what others see."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Clone:
         self._up: subprocess.Popen[bytes] | None = None
 
     def up(self, **more: str) -> subprocess.Popen[bytes]:
-        """Start it and wait until it says that everything is up."""
+        """Start it and wait until it reports that everything is up."""
         self.log.unlink(missing_ok=True)
         with self.log.open("wb") as log:
             self._up = up = subprocess.Popen(
@@ -55,7 +55,7 @@ class Clone:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def command(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m fcgraph …` beside it."""
+        """Run `python -m fcgraph …` next to it."""
         return subprocess.run(
             [sys.executable, "-m", "fcgraph", *arguments],
             cwd=services.ROOT, env=self.environment | more, capture_output=True, text=True, check=False, timeout=60,
@@ -96,7 +96,7 @@ def everybody(up: subprocess.Popen[bytes]) -> list[int]:
 
 
 def test_up_again_and_again(clone: Clone) -> None:
-    """One story, since a start costs seconds: up, joined, hurt, stopped; up again with its data; killed; up again."""
+    """One scenario, as a start takes seconds: up, joined, damaged, stopped; up with its data; killed; up again."""
     up = clone.up()
     said = clone.said()
     assert f"{clone.api}/graphql" in said
@@ -112,7 +112,7 @@ def test_up_again_and_again(clone: Clone) -> None:
     second = clone.command("up")
     assert second.returncode == REFUSED
     assert f"already up on {clone.folder / 'data'} (process {up.pid}, {clone.api})" in second.stderr
-    assert "Three things to try" in second.stdout  # what the first one said has long scrolled away
+    assert "Three things to try" in second.stdout  # the first one's output has long scrolled away
     assert f"{clone.api}/graphql" in second.stdout
     assert f"{clone.api}/graphql" in clone.command("status").stdout
 
@@ -135,7 +135,7 @@ def test_up_again_and_again(clone: Clone) -> None:
     assert versions[2].startswith("PostgreSQL 18.")
     shell = clone.joined("env -0").stdout
 
-    kill(status["processes"]["kafka"]["pid"])  # with its port goes its address: everybody who knew it starts anew
+    kill(status["processes"]["kafka"]["pid"])  # its address changes: its clients are restarted
     until(lambda: clone.broker() != status["kafka_broker"], 30)
     until(lambda: listens(clone) and httpx2.get(f"{clone.api}/health/ready").status_code == 200, 60)
     assert clone.status()["processes"]["kafka"]["restarts"] == 1
@@ -152,7 +152,7 @@ def test_up_again_and_again(clone: Clone) -> None:
     assert done.returncode == REFUSED
     assert "has the addresses of an `up`" in done.stderr
 
-    up = clone.up(**stale)  # in that very shell: what the first one chose is not what this one was given
+    up = clone.up(**stale)  # in the same shell: what the first one chose is not a setting of this one
     assert clone.command("status", **stale).returncode == 0
     again = clone.status()
     assert again["database_url"] == status["database_url"]
@@ -161,7 +161,7 @@ def test_up_again_and_again(clone: Clone) -> None:
     left = everybody(up)
     kill(up.pid)
     up.wait()
-    clone.up()  # at once: it ends what the killed one left
+    clone.up()  # at once: it ends what the killed one left behind
     assert none_runs(left)
     assert json.loads(clone.command("report", "--period", "2025-05", "--json").stdout)["row_count"] == 6
 
@@ -177,8 +177,8 @@ def listens(clone: Clone) -> bool:
 def test_a_taken_port_is_a_clear_error(clone: Clone, tmp_path: Path, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        given = {"DATA_DIR": str(tmp_path), "API_PORT": str(ports.free()), setting: str(port)}
-        refused = clone.command("up", **given)
+        changes = {"DATA_DIR": str(tmp_path), "API_PORT": str(ports.free()), setting: str(port)}
+        refused = clone.command("up", **changes)
     assert refused.returncode == REFUSED
     assert refused.stderr == (
         f"port {port} ({setting}) is taken: stop what listens there, or set {setting} to another port (PORT_TAKEN)\n"

@@ -1,4 +1,4 @@
-"""A disk that is too small: a tmpfs of its own where this machine lets us mount one, else a limit on files' sizes."""
+"""A disk that is too small: a separate tmpfs where this machine allows mounting, otherwise a limit on file sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE_BYTES = 4096
 
 
 class Disk:
-    """A folder with little room, until `widen`."""
+    """A folder with little space, until `widen`."""
 
     def __init__(self, folder: Path, size_bytes: int) -> None:
         self.folder = folder
@@ -20,11 +20,11 @@ class Disk:
         options = f"size={size_bytes},mode=0777"
         self.is_mounted = _mount("-t", "tmpfs", "-o", options, "tmpfs", str(folder))
         self._limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if not self.is_mounted:  # processes started from now on have the limit as well
+        if not self.is_mounted:  # child processes inherit the limit
             resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, self._limits[1]))
 
     def widen(self) -> None:
-        """There is room now."""
+        """Make enough space available."""
         if self.is_mounted:
             assert _mount("-o", "remount,size=64m", str(self.folder))
         else:

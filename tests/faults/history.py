@@ -1,7 +1,7 @@
-"""The history of a run: what was sent and what is known of it, in a file; at the end the database is held against it.
+"""The history of a run: the records that were sent, in a file; at the end the database is checked against it.
 
-Every record is made so that one outcome is right for it whatever breaks meanwhile, because all records about one
-payment have one key and so keep their order.
+Every record has exactly one expected outcome, whatever fails in the meantime, because all records of a payment have
+the same key and so keep their order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.workers.topic_counts import topic_counts_by
 
 WEIGHTS = {"inserted": 88, "duplicate": 3, "updated": 3, "stale": 2, "conflict": 2, "rejected": 2}
 POISON = (b"{", b"", b"null", b"[]", b'{"status": "\xff"}', b'{"amount": NaN}', b'{"transaction_id": "x"}', b"7" * 2000)
-OTHER_AMOUNT = "0.00"  # no made payment has it, so it is always a conflict
+OTHER_AMOUNT = "0.00"  # no generated payment has this amount, so it is always a conflict
 SHOWN_MAX = 5
 
 Message = dict[str, Any]
@@ -32,29 +32,29 @@ Place = tuple[int, int]  # partition, offset
 
 @dataclass
 class Record:
-    """One record: the outcome that is right for it, and what became of sending it."""
+    """One record: its expected outcome, and the state of its delivery."""
 
     number: int
     outcome: str
     key: bytes
     value: bytes
-    state: str = "sent"  # then "accepted" with its place, or "unknown"
+    state: str = "sent"  # later "accepted", with its place, or "unknown"
     place: Place | None = None
 
 
 class History:
-    """Makes records, follows them in a file, checks the database against them. Used by one thread at a time."""
+    """Makes records, logs them in a file and checks the database against them. Used by one thread at a time."""
 
     def __init__(self, file: Path, rnd: Random) -> None:
         self._file = file.open("w", encoding="utf-8")
         self._rnd = rnd
         self.records: list[Record] = []
-        self._stored: dict[str, Message] = {}  # what each payment must be in the end
+        self._stored: dict[str, Message] = {}  # the expected final state of each payment
         self._ids: list[str] = []
         self._pending: list[str] = []
 
     def next(self) -> Record:
-        """Make the next record and note it as sent."""
+        """Make the next record and log it as sent."""
         outcome, message = self._make(self._rnd.choices(tuple(WEIGHTS), tuple(WEIGHTS.values()))[0])
         number = len(self.records)
         key = str(message["transaction_id"]) if message else f"poison {number}"
@@ -93,12 +93,12 @@ class History:
         return message
 
     def accepted(self, record: Record, place: Place) -> None:
-        """The broker has it, at this place."""
+        """The broker has accepted the record at this place."""
         record.state, record.place = "accepted", place
         self._note(record)
 
     def unknown(self, record: Record) -> None:
-        """Nobody knows whether the broker has it."""
+        """It is unknown whether the broker has the record."""
         record.state = "unknown"
         self._note(record)
 
@@ -107,16 +107,16 @@ class History:
         self._file.write(json.dumps(shown) + "\n")
 
     def close(self) -> None:
-        """Nothing more is noted."""
+        """Close the file."""
         self._file.close()
 
     def check(self, engine: Engine, topic: Topic) -> None:
-        """Raise AssertionError naming everything in which database, offsets and history disagree."""
+        """Raise AssertionError with the differences between database, offsets and history."""
         with db.read(engine, snapshot=True) as connection:
             self.check_by(connection, topic)
 
     def check_by(self, connection: Connection, topic: Topic) -> None:
-        """As `check`, in a transaction at hand."""
+        """Do the same as `check`, in the caller's transaction."""
         self._file.flush()
         unknown = [record for record in self.records if record.state != "accepted"]
         assert not unknown, f"{len(unknown)} records were never delivered: the run proves nothing"
@@ -135,12 +135,12 @@ class History:
             yield f"{len(self.records)} records sent, {found.read} counted"
         for outcome in WEIGHTS:
             if getattr(found, outcome) != right[outcome]:
-                yield f"{outcome}: {right[outcome]} are right, {getattr(found, outcome)} counted"
+                yield f"{outcome}: {right[outcome]} expected, {getattr(found, outcome)} counted"
 
     def _wrong_payments(self, connection: Connection) -> Iterator[str]:
         statement = sa.text(
             "SELECT transaction_id::text, amount, currency, status, source_partition, source_position FROM transactions"
-            " WHERE source_partition IS NOT NULL"  # an import that runs beside this has its own check
+            " WHERE source_partition IS NOT NULL"  # a concurrent import has a check of its own
         )
         places = {r.key.decode(): r.place for r in self.records if r.outcome == "inserted"}
         missing = dict(self._stored)
@@ -171,12 +171,12 @@ class History:
         for row in connection.execute(statement):
             place = (row.partition, row.position)
             if right.pop(place, None) != (row.outcome, bytes(row.raw)):
-                yield f"kept record at {place} is {row.outcome} {bytes(row.raw)[:40]!r}"
-        yield from (f"{outcome} at {place} is not kept" for place, (outcome, _) in right.items())
+                yield f"intake record at {place} is {row.outcome} {bytes(row.raw)[:40]!r}"
+        yield from (f"{outcome} at {place} is not stored" for place, (outcome, _) in right.items())
 
 
 def _wrong_ranges(connection: Connection, topic: Topic) -> Iterator[str]:
-    """Counted ranges must cover every partition once, batches must add up to them, offsets must stand at the end."""
+    """Ranges must cover every partition once, batches must add up to them, and offsets must be at the end."""
     statement = sa.text(
         "SELECT r.partition, r.first_offset, r.last_offset, r.read_count FROM kafka_ranges r"
         " JOIN intake_batches USING (batch_id) JOIN kafka_topics USING (topic_ref) WHERE topic = :topic"

@@ -1,4 +1,4 @@
-"""Imports on their way while things break; at the end every row of every accepted file is there once."""
+"""Imports that run while faults happen; at the end every row of every accepted file is stored once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESUME_SECONDS_MAX = 60
 
 
 def new_lines() -> bytes:
-    """Rows whose payments are in no other file."""
+    """Rows of payments that no other file contains."""
     lines = (
         f"{uuid4()},00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002,"
         f"1.00,USD,2025-05-10T08:15:00Z,completed\n"
@@ -27,7 +27,7 @@ def new_lines() -> bytes:
 
 
 class Imports:
-    """Files that were accepted, each with rows of its own; at the end every row is there once."""
+    """Accepted files, each with different rows; at the end every row is stored once."""
 
     def __init__(self, engine: Engine, uploads: Path) -> None:
         self.engine = engine
@@ -35,7 +35,7 @@ class Imports:
         self.accepted: list[UUID] = []
 
     def accept(self, lines: bytes | None = None) -> UUID:
-        """Take a file of these lines in, or one with rows of its own."""
+        """Accept a file with these lines, or with new ones."""
         self.accepted.append(accept(self.engine, self.uploads, lines or new_lines()))
         return self.accepted[-1]
 
@@ -47,7 +47,7 @@ class Imports:
         return bool(self.row(import_id).state == "SUCCEEDED")
 
     def check(self) -> None:
-        """Hold all that was accepted against what is stored."""
+        """Check that the stored rows match the accepted files."""
         for import_id in self.accepted:
             row = self.row(import_id)
             assert (row.state, row.read_count, row.inserted_count, row.duplicate_count) == ("SUCCEEDED", ROWS, ROWS, 0)

@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on demand: cuts, stalls, half-closes, refuses, or loses the answer to a statement."""
+"""A TCP proxy that fails on demand: cuts, stalls, half-closes, refuses, or loses the answer to a statement."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from random import Random
 from tests.waiting import until
 
 CHUNK_BYTES = 65536
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: the peer sees a reset, as from a dead host's router
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: the peer gets a reset, as from a dead host's router
 
 
 class _Link:
-    """One client's connection and ours to the server."""
+    """A client's connection and the matching one to the server."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client = client
         self.server = server
         self.answers_lost = False
-        self.is_ripe = False  # has passed what must come before the answer to be lost
+        self.is_ripe = False  # has sent `after`: the answer to `needle` may be lost
 
     def cut(self) -> None:
         for end in (self.client, self.server):
-            with contextlib.suppress(OSError):  # closed by its own side already
+            with contextlib.suppress(OSError):  # its own side has already closed it
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
 
 
 class Proxy:
-    """Listens on a free local port and forwards to `host:port` until told otherwise."""
+    """Listens on a free local port and forwards to `host:port` until a method changes that."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.cuts = 0
-        self.delayed = False  # whether anything has been, since the last `stall`
+        self.delayed = False  # whether any data was held back since the last `stall`
         self._links: set[_Link] = set()
         self._lock = threading.Lock()
         self._refusing = False
@@ -51,7 +51,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Reset every connection; new ones are welcome."""
+        """Reset every connection; accept new ones."""
         with self._lock:
             links, self._links = self._links, set()
         for link in links:
@@ -59,12 +59,12 @@ class Proxy:
         self.cuts += len(links)
 
     def refuse(self) -> None:
-        """Be away: reset every connection and every new one, until `welcome`."""
+        """Be unavailable: reset every existing and every new connection, until `welcome`."""
         self._refusing = True
         self.cut()
 
     def welcome(self) -> None:
-        """Be back."""
+        """Accept connections again."""
         self._refusing = False
 
     def stall(self) -> None:
@@ -73,37 +73,37 @@ class Proxy:
         self._flowing.clear()
 
     def flow(self) -> None:
-        """Forward again what was held back."""
+        """Forward again, beginning with the data that was held back."""
         self._flowing.set()
 
     def half_close(self) -> None:
-        """Tell every server that its client has finished, while the client still waits for an answer."""
+        """Close the sending side to every server, while its client still waits for an answer."""
         with self._lock:
             links = list(self._links)
         for link in links:
-            with contextlib.suppress(OSError):  # gone meanwhile
+            with contextlib.suppress(OSError):  # closed in the meantime
                 link.server.shutdown(socket.SHUT_WR)
 
     def lose_answer_to(self, needle: bytes, *, after: bytes = b"") -> None:
-        """Let the next message that contains `needle` through, and cut before its answer comes back.
+        """Forward the next message that contains `needle`, and cut before its answer returns.
 
-        Only on a connection that has sent `after` before: a COMMIT, say, of a transaction that wrote something.
+        Only on a connection that has sent `after` before: for example a COMMIT of a transaction that wrote something.
         """
         self._after = after
         self._needle = needle
 
     def hold_answer_to(self, needle: bytes) -> None:
-        """As `lose_answer_to`, but keep the connection, and stall before the answer: a host that went silent."""
+        """As `lose_answer_to`, but keep the connection and stall before the answer, like a host that went silent."""
         self._holding = True
         self.lose_answer_to(needle)
 
     @property
     def answer_lost(self) -> bool:
-        """Whether the answer asked for has been lost."""
+        """Whether the chosen answer has been lost."""
         return self._needle is None
 
     def misbehave(self, rnd: Random, within_seconds: float, *, lose: bytes, after: bytes = b"") -> str:
-        """One fault of a random kind; returns its name when it has happened. `lose`, `after`: see `lose_answer_to`."""
+        """Cause a random fault; returns its name once it has happened. For `lose` and `after` see `lose_answer_to`."""
         kind = rnd.choice(("cut", "stall and flow", "stall and cut", "half-close", "lose an answer"))
         if kind == "cut":
             self.cut()
@@ -121,7 +121,7 @@ class Proxy:
         return kind
 
     def close(self) -> None:
-        """End the proxy and its connections."""
+        """Close the proxy and its connections."""
         self._listener.close()
         self._flowing.set()
         self.refuse()
@@ -147,7 +147,7 @@ class Proxy:
             threading.Thread(target=self._pump, args=(link, server, client), daemon=True).start()
 
     def _pump(self, link: _Link, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # one of the ends is gone, so is the other
+        with contextlib.suppress(OSError):  # one end is closed, so close the other
             while data := source.recv(CHUNK_BYTES):
                 self.delayed = self.delayed or not self._flowing.is_set()
                 self._flowing.wait()

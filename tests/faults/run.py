@@ -1,4 +1,4 @@
-"""How long a fault run is, and the seed that replays it. Read in tests only."""
+"""The length of a fault run, and the seed that replays it. Used by tests only."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def times(long: int) -> int:
 
 
 def make_seed() -> int:
-    """The seed given from outside, or a new one."""
-    given = os.environ.get(SEED_NAME)
-    return int(given) if given else random.SystemRandom().randrange(1_000_000)
+    """The seed from the environment, or a new one."""
+    seed = os.environ.get(SEED_NAME)
+    return int(seed) if seed else random.SystemRandom().randrange(1_000_000)

@@ -1,4 +1,4 @@
-"""The consumer shot at: killed at any moment, frozen until Kafka gives up on it, joined and left. 0 lost, 0 doubled."""
+"""Consumers are killed at any moment, frozen until Kafka drops them, and join and leave. 0 lost, 0 duplicated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.waiting import until
 from tests.workers.conftest import StartConsumer
 from tests.workers.topic import PARTITIONS, Topic
 
-BACK_SECONDS = 15  # from a restart until messages are consumed again
+BACK_SECONDS = 15  # from a restart until it consumes messages again
 READY_SECONDS = 30
 END_SECONDS = 120
 RATE = 800

@@ -1,4 +1,4 @@
-"""The checker itself: a right database passes, every kind of wrong one is found; a seed makes the same run again."""
+"""The checker: a correct database passes, every kind of error is found, and a seed repeats the run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.workers.topic import Topic
 READY_SECONDS = 30
 RECORDS = 1000
 
-# What a database may have got wrong, and what the checker says of it.
+# Errors in a database, and a part of the checker's message.
 WRONGS = {
     "a payment is lost": (
         "DELETE FROM transactions WHERE transaction_id = (SELECT transaction_id FROM transactions LIMIT 1)",
         "is lost",
     ),
-    "a payment nobody sent": (
+    "a payment that was never sent": (
         "INSERT INTO transactions (transaction_id, sender_id, receiver_id, timestamp, batch_id, source_partition,"
         " source_position, is_suspicious, amount, currency, status)"
         " SELECT uuidv7(), sender_id, receiver_id, timestamp, batch_id, source_partition, source_position,"
@@ -39,8 +39,8 @@ WRONGS = {
     ),
     "a status": ("UPDATE transactions SET status = 'failed' WHERE status = 'pending'", "failed, not"),
     "a place": ("UPDATE transactions SET source_position = source_position + 1", "the row says otherwise"),
-    "a kept record is lost": ("DELETE FROM intake_records WHERE outcome = 'REJECTED'", "is not kept"),
-    "raw bytes": ("UPDATE intake_records SET raw = raw || 'x'::bytea", "kept record at"),
+    "an intake record is lost": ("DELETE FROM intake_records WHERE outcome = 'REJECTED'", "is not stored"),
+    "raw bytes": ("UPDATE intake_records SET raw = raw || 'x'::bytea", "intake record at"),
     "a range is lost": (
         "DELETE FROM kafka_ranges WHERE (partition, first_offset) = "
         "(SELECT partition, first_offset FROM kafka_ranges ORDER BY first_offset LIMIT 1)",
@@ -84,9 +84,9 @@ def test_a_right_database_passes_and_every_wrong_one_is_found(
 
 
 def check_after(statement: str, history: History, engine: Engine, topic: Topic) -> None:
-    """Check a database in which the statement was run; nothing of it stays."""
+    """Run the statement, check the database, and roll back."""
     with db.write(engine) as connection:
-        connection.execute(sa.text("SET LOCAL session_replication_role = replica"))  # no trigger stands in the way
+        connection.execute(sa.text("SET LOCAL session_replication_role = replica"))  # disables the triggers
         assert connection.execute(sa.text(statement)).rowcount > 0, statement
         try:
             history.check_by(connection, topic)

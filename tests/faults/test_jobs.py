@@ -1,4 +1,4 @@
-"""Imports whose worker, horse or API are killed, and a Redis that forgets or breaks off: each still happens once."""
+"""Imports whose worker, work horse or API is killed, or whose Redis loses its data or fails: each still runs once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ mutation($input: ImportCsvInput!) { importCsv(input: $input) { alreadyImported j
 
 
 def kill(pid: int) -> None:
-    with suppress(ProcessLookupError):  # it had ended by itself
+    with suppress(ProcessLookupError):  # it had already ended
         os.kill(pid, signal.SIGKILL)
 
 
@@ -93,10 +93,10 @@ def test_a_redis_that_is_emptied_or_comes_back_empty(
             enough = rnd.randrange(10)
             until(lambda i=import_id, e=enough: imports.row(i).done_chunks >= e, RESUME_SECONDS_MAX)  # type: ignore[misc]
             Redis.from_url(url).flushall()
-            # What was running goes on; what only waited is found again.
+            # A running import continues; a queued one is found again.
             second = imports.accept()
             until(lambda i=second: imports.is_done(i), RESUME_SECONDS_MAX)  # type: ignore[misc]
-        imports.accept()  # while Redis is away: it runs when Redis is back
+        imports.accept()  # while Redis is unavailable: it runs once Redis is back
     with redis_at(port, tmp_path):
         until(lambda: all(imports.is_done(i) for i in imports.accepted), RESUME_SECONDS_MAX)
         until(lambda: due_reports(engine) == "SUCCEEDED", RESUME_SECONDS_MAX)
@@ -106,7 +106,7 @@ def test_a_redis_that_is_emptied_or_comes_back_empty(
 
 
 def due_reports(engine: Engine) -> str | None:
-    """How the latest run of the due reports ended."""
+    """The result of the latest run of the due reports."""
     with db.read(engine) as connection:
         runs = {run.job: run.state for run in job_runs.last_runs(connection)}
     return runs.get("run_due_reports")
@@ -114,7 +114,7 @@ def due_reports(engine: Engine) -> str | None:
 
 @pytest.fixture
 def redis_proxy(redis_url: str) -> Iterator[Proxy]:
-    """A proxy before the session's Redis."""
+    """A proxy in front of the session's Redis."""
     place = Redis.from_url(redis_url).connection_pool.connection_kwargs
     proxy = Proxy(place["host"], place["port"])
     yield proxy
@@ -130,7 +130,7 @@ def test_connections_to_redis_cut_stalled_and_answers_lost(
     processes = [jobs.start("-m", "workers.scheduler"), jobs.start("-m", "workers.worker")]
     for _ in range(times(100)):
         import_id = imports.accept()
-        with suppress(Unavailable):  # as in the API: it is found by the sweep
+        with suppress(Unavailable):  # as in the API: the sweep finds it
             queue.enqueue_import(url, import_id)
         kind = redis_proxy.misbehave(rnd, FAULT_SECONDS, lose=b"EXEC")
         until(lambda i=import_id: imports.is_done(i), RESUME_SECONDS_MAX)  # type: ignore[misc]
@@ -159,7 +159,7 @@ def test_the_api_killed_between_storing_an_import_recording_it_and_enqueueing_it
     jobs.start("-m", "workers.worker")
     jobs.start("-m", "workers.scheduler")
     _, port = start_api(jobs)
-    again = upload(port, content)["data"]["importCsv"]  # as a client does that got no answer
+    again = upload(port, content)["data"]["importCsv"]  # like a client that got no answer
     assert (again["alreadyImported"], again["job"]["importId"]) == (True, str(found[0]))
     until(lambda: imports.is_done(found[0]), RESUME_SECONDS_MAX)
     imports.check()
@@ -167,7 +167,7 @@ def test_the_api_killed_between_storing_an_import_recording_it_and_enqueueing_it
 
 
 def start_api(jobs: Environment, failpoint: str = "") -> tuple[subprocess.Popen[bytes], int]:
-    """An API that answers, and its port."""
+    """A running API, and its port."""
     port = ports.free()
     api = jobs.start("-m", "uvicorn", "fcgraph.api.app:app", "--port", str(port), FCGRAPH_FAILPOINT=failpoint)
     until(lambda: answers(port), READY_SECONDS)
@@ -175,7 +175,7 @@ def start_api(jobs: Environment, failpoint: str = "") -> tuple[subprocess.Popen[
 
 
 def answers(port: int) -> bool:
-    """Whether the API on this port is there."""
+    """Whether the API on this port answers."""
     try:
         return httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200
     except httpx2.TransportError:
@@ -183,7 +183,7 @@ def answers(port: int) -> bool:
 
 
 def upload(port: int, content: bytes) -> Any:
-    """The answer to a file sent by a form."""
+    """The answer to a file sent as a multipart form."""
     operations = {"query": IMPORT, "variables": {"input": {"source": {"upload": None}}}}
     form = {"operations": json.dumps(operations), "map": json.dumps({"0": ["variables.input.source.upload"]})}
     url, headers = f"http://127.0.0.1:{port}/graphql", {"GraphQL-Require-Preflight": "1"}

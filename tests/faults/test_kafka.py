@@ -1,4 +1,4 @@
-"""Kafka away at the start and at work, and connections to it cut: waited for and said, nothing lost or doubled."""
+"""Kafka is unavailable at the start or later, or connections to it are cut: the consumer waits, and loses nothing."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ READY_SECONDS = 60
 BACK_SECONDS = 30
 END_SECONDS = 120
 AWAY_SECONDS = (60, 1, 5, 10, 20) if SOAK else (3,)
-SOON = {"KAFKA_REQUEST_TIMEOUT_SECONDS": "1", "WAITING_RETRY_SECONDS": "0.2"}  # no test of the defaults' patience
+SOON = {"KAFKA_REQUEST_TIMEOUT_SECONDS": "1", "WAITING_RETRY_SECONDS": "0.2"}  # the defaults would take too long
 RATE = 200
-OFFSET_COMMIT = b"\x00\x08\x00\x09"  # how a request to commit offsets begins: its number and its version
+OFFSET_COMMIT = b"\x00\x08\x00\x09"  # the start of an OffsetCommit request: API key and version
 
 
 @dataclass
 class Kafka:
-    """A Kafka of these tests' own, not started at first, with two addresses: its own, and one by way of a proxy."""
+    """A Kafka for these tests, not yet started, with two addresses: a direct one, and one through a proxy."""
 
     server: Server
     address: str
@@ -72,18 +72,18 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 
 @pytest.fixture
 def there(settings: Settings, own: Kafka, apache_kafka: object) -> Settings:
-    """The settings that lead to this Kafka."""
+    """Settings with the direct address of this Kafka."""
     return settings.model_copy(update={"kafka_broker": own.address})
 
 
 @pytest.fixture
 def behind_proxy(there: Settings, own: Kafka) -> Settings:
-    """The settings that lead to this Kafka by way of its proxy."""
+    """Settings with the address of this Kafka's proxy."""
     return there.model_copy(update={"kafka_broker": f"127.0.0.1:{own.proxy.port}"})
 
 
 def ready(api: Api) -> tuple[int, str]:
-    """What `/health/ready` says of all, and of Kafka."""
+    """The status code of `/health/ready`, and its status of Kafka."""
     response = api.client.get("/health/ready")
     return response.status_code, response.json()["kafka"]
 
@@ -170,7 +170,7 @@ def test_a_commit_of_offsets_that_is_never_answered(
     consumer = start_consumer(KAFKA_BROKER=behind_proxy.kafka_broker, **SOON)
     pid = consumer.pid
     consumer.wait_for("partitions_assigned", READY_SECONDS)
-    traffic = start_traffic(rate=RATE, broker=there.kafka_broker)  # past the proxy
+    traffic = start_traffic(rate=RATE, broker=there.kafka_broker)  # bypasses the proxy
     consumer.wait_for("batch_applied", READY_SECONDS)
     own.proxy.hold_answer_to(OFFSET_COMMIT)
     until(lambda: any(line.get("begins_anew") for line in consumer.events("waiting_for_kafka")), BACK_SECONDS)

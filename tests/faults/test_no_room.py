@@ -1,4 +1,4 @@
-"""No room for uploads and reports: a clear error, nothing half visible, and on with it when there is room."""
+"""No space for uploads and reports: a clear error, no partial file, and success once there is space."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.jobs.processes import Environment
 from tests.reports.stored import Paid, store
 
 LITTLE_BYTES = 256 * 1024
-BIG = (HEADER + "".join(line(n) for n in range(2000))).encode()  # some 300 kB
+BIG = (HEADER + "".join(line(n) for n in range(2000))).encode()  # about 300 kB
 SMALL = (HEADER + line(1)).encode()
 REPORT = 'mutation { generateMonthlyReport(period: "2025-05") { unchanged reportFile { version } } }'
 
@@ -35,7 +35,7 @@ def imports_recorded(engine: Engine) -> int:
 
 
 def refused_for_room(response: Any) -> bool:
-    """Whether this is the answer for a full disk, and to be tried again later."""
+    """Whether this is the answer for a full disk, which is retriable."""
     (error,) = response.json()["errors"]
     return (
         response.status_code == 503 and error["extensions"]["code"] == StorageFull.code and "room" in error["message"]
@@ -48,7 +48,7 @@ def test_no_room_for_an_upload(api_settings: Settings, engine: Engine, tmp_path:
             assert refused_for_room(upload(api, BIG))
         assert list(disk.folder.iterdir()) == []
         assert imports_recorded(engine) == 0
-        assert accepted(upload(api, SMALL)).keys() == {"importId"}  # what fits is taken
+        assert accepted(upload(api, SMALL)).keys() == {"importId"}  # a file that fits is accepted
         disk.widen()
         import_id = accepted(upload(api, BIG))["importId"]
         assert run(api_settings, api, import_id)["counts"]["inserted"] == 2000
@@ -57,9 +57,9 @@ def test_no_room_for_an_upload(api_settings: Settings, engine: Engine, tmp_path:
 def test_no_room_where_an_upload_waits_on_its_way_in(
     api_settings: Settings, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    much = (HEADER + "".join(line(n) for n in range(15_000))).encode()  # more than is kept in memory
+    much = (HEADER + "".join(line(n) for n in range(15_000))).encode()  # more than is buffered in memory
     with small_disk(tmp_path / "tmp", LITTLE_BYTES) as disk, serving(api_settings) as api:
-        monkeypatch.setattr(tempfile, "tempdir", str(disk.folder))  # TMPDIR, for a process that has begun already
+        monkeypatch.setattr(tempfile, "tempdir", str(disk.folder))  # has the effect of TMPDIR in a running process
         assert refused_for_room(upload(api, much))
         assert imports_recorded(engine) == 0
         assert accepted(upload(api, SMALL))
@@ -114,7 +114,7 @@ def reports(engine: Engine) -> int:
 
 
 def last_run(engine: Engine) -> tuple[str, str]:
-    """How the latest run of the due reports ended, and what it said."""
+    """The state and the detail of the latest run of the due reports."""
     with db.read(engine) as connection:
         runs = {found.job: found for found in job_runs.last_runs(connection)}
     return runs["run_due_reports"].state, runs["run_due_reports"].detail or ""

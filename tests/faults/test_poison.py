@@ -1,4 +1,4 @@
-"""Bad messages of 25 kinds anywhere among good ones: each kept as it came; and good ones whose shape differs."""
+"""Bad messages of 25 kinds among good ones are stored as they arrived; good ones of different shapes are read."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_25_kinds_of_bad_messages_first_last_and_only_of_a_partition(
     found = topic_counts(engine, topic.name)
     assert (found.inserted, found.rejected, payments(engine)) == (stored, len(right), stored)
     assert sum(line["count"] for line in consumer.events("poison_kept")) == len(right)
-    assert len(consumer.events("partitions_assigned")) == 1, "the consumer began anew"
+    assert len(consumer.events("partitions_assigned")) == 1, "the consumer started again"
     assert consumer.terminate() == 0
 
 

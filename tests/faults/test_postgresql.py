@@ -1,4 +1,4 @@
-"""PostgreSQL killed under load; connections to it cut, stalled, half-closed, cut between COMMIT and its answer."""
+"""PostgreSQL is killed under load; connections are cut, stalled, half-closed or cut between COMMIT and its answer."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ def test_away_is_waited_for_reported_and_is_no_rejection(
 
 
 def ready(api: Api) -> tuple[int, str]:
-    """What `/health/ready` says of all, and of PostgreSQL."""
+    """The status code of `/health/ready`, and its status of PostgreSQL."""
     response = api.client.get("/health/ready")
     return response.status_code, response.json()["postgresql"]
 
 
 @pytest.fixture
 def server(tmp_path: Path, settings: Settings) -> Iterator[tuple[Server, str]]:
-    """A PostgreSQL of the test's own that keeps what it has acknowledged, and its database's URL."""
+    """A separate PostgreSQL with durable commits, and its database's URL."""
     port = ports.free()
     with services.running(postgres.part(tmp_path / "postgres", port), tmp_path / "postgres.log") as process:
         services.make_template(port)

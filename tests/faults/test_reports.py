@@ -1,4 +1,4 @@
-"""Reports whose process is killed at any moment: every row has its bytes, every version differs from the one before."""
+"""The process is killed at any moment: every row has its file, and every version differs from the previous one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.waiting import until
 ALIVE_SECONDS_MAX = 0.25
 PERIODS = ("2025-03", "2025-04", "2025-05")
 
-# Payments come, reports are made, one after the other, as fast as it goes.
+# Stores payments and generates reports in turn, as fast as possible.
 PROGRAM = """
 import datetime, pathlib, sys
 from fcgraph import db, reports
@@ -43,7 +43,7 @@ while True:
 
 
 def check(engine: Engine, files: Files) -> int:
-    """Hold every row against its file; returns how many versions there are."""
+    """Check every row against its file; returns the number of versions."""
     with db.read(engine) as connection:
         rows = connection.execute(
             sa.text("SELECT period, version, file_key, sha256, size_bytes FROM reports ORDER BY period, version")
@@ -58,8 +58,8 @@ def check(engine: Engine, files: Files) -> int:
         else:
             assert after.version == 1
     known = {row.file_key for row in rows}
-    leavings = [key for key in files.stored() if key not in known]
-    assert len(leavings) <= 1, leavings
+    orphans = [key for key in files.stored() if key not in known]
+    assert len(orphans) <= 1, orphans
     return len(rows)
 
 
@@ -78,7 +78,7 @@ def test_reports_killed_at_any_moment(
         )
         assert victim.stdout is not None
         assert victim.stdout.readline() == b"begun\n"
-        time.sleep(rnd.uniform(0, ALIVE_SECONDS_MAX))  # a random moment is what this is about
+        time.sleep(rnd.uniform(0, ALIVE_SECONDS_MAX))  # until a random moment
         victim.kill()
         victim.communicate()
         until(lambda: nobody_else_is_connected(engine), seconds=20)
@@ -91,7 +91,7 @@ def test_reports_killed_at_any_moment(
 
 
 def nobody_else_is_connected(engine: Engine) -> bool:
-    """Whether the killed process's connections are gone, and with them whether their COMMIT counted."""
+    """Whether the killed process's connections are closed, so that the result of their COMMIT is final."""
     with db.read(engine) as connection:
         others = connection.scalar(
             sa.text(

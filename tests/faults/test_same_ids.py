@@ -1,4 +1,4 @@
-"""Three writers with the same payments at once, two imports and the stream: each id becomes one payment."""
+"""Two imports and the Kafka stream write the same payments at the same time: each id becomes one payment."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_two_imports_and_the_stream_write_the_same_ids(
 
 
 def shuffled(messages: list[Message], rnd: Random, *, some_pending: bool) -> list[Message]:
-    """The messages in another order; where asked for, half of them as they were before they were final."""
+    """The messages in another order; with `some_pending`, half of them still pending."""
     made = [{**m, "status": rnd.choice(("pending", m["status"]))} if some_pending else m for m in messages]
     rnd.shuffle(made)
     return made

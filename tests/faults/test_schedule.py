@@ -1,4 +1,4 @@
-"""Schedulers killed anywhere, two at once, asleep over a month's end; 24 months of a faked clock, each told once."""
+"""Schedulers are killed, run in pairs, or sleep over a month's end; each of 24 simulated months is reported once."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.waiting import until
 from workers import jobs as work
 from workers.scheduler import Scheduler, schedule
 
-ALIVE_SECONDS_MAX = 1.5  # a scheduler has fired everything by then, or not yet begun
-LOCK_SECONDS_MAX = 20  # a killed one's lock has expired by then
+ALIVE_SECONDS_MAX = 1.5  # within this time a scheduler enqueues everything, or has not yet begun
+LOCK_SECONDS_MAX = 20  # by then the lock of a killed scheduler has expired
 MOMENTS = ("", "", "scheduler-fired=kill", "scheduler-planned-again=kill@2")
 ENTRIES = {"scheduled-due-reports", "scheduled-sweep-imports", "scheduled-sweep-reports"}
 
@@ -46,14 +46,14 @@ def test_schedulers_killed_at_any_moment_while_another_runs(
     while ended < times(50):
         victim = running.pop(rnd.randrange(2))
         try:
-            assert victim.wait(rnd.uniform(0, ALIVE_SECONDS_MAX)) == -9  # at its failpoint, by itself
+            assert victim.wait(rnd.uniform(0, ALIVE_SECONDS_MAX)) == -9  # it kills itself at its failpoint
         except subprocess.TimeoutExpired:
             victim.kill()
             victim.wait()
         ended += 1
         running.append(jobs.start("-m", "workers.scheduler", FCGRAPH_FAILPOINT=rnd.choice(MOMENTS)))
     running.append(jobs.start("-m", "workers.scheduler"))
-    import_id = imports.accept()  # nobody enqueues it: only a schedule that is whole finds it
+    import_id = imports.accept()  # not enqueued here: only a complete schedule finds it
     until(lambda: imports.is_done(import_id), RESUME_SECONDS_MAX)
     until(lambda: {one.job_id for one in queue.scheduled(redis_url)} == ENTRIES, LOCK_SECONDS_MAX)
     until(lambda: last_run(engine) == "SUCCEEDED", LOCK_SECONDS_MAX)
@@ -69,7 +69,7 @@ def last_run(engine: Engine) -> str | None:
 
 
 class Clock(datetime):
-    """`datetime` whose `now` is what the test says."""
+    """A `datetime` whose `now` is set by the test."""
 
     at = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -79,7 +79,7 @@ class Clock(datetime):
 
 
 class Nights:
-    """Schedulers and a worker that live by a clock of their own, on a real Redis and PostgreSQL."""
+    """Schedulers and a worker that use a simulated clock, on a real Redis and PostgreSQL."""
 
     def __init__(self, settings: Settings, client: Redis) -> None:
         self.client = client
@@ -87,7 +87,7 @@ class Nights:
         self._schedulers: list[Scheduler] = []
 
     def start(self, count: int) -> None:
-        """So many schedulers are new, and none of the old ones is left."""
+        """Replace all schedulers by this many new ones."""
         self._schedulers = [Scheduler(schedule(self._given), self.client, interval_seconds=2) for _ in range(count)]
         for scheduler in self._schedulers:
             scheduler.round(Clock.at, at_start=True)
@@ -96,7 +96,7 @@ class Nights:
         self._schedulers = []
 
     def round(self) -> None:
-        """A round of each scheduler; then a worker takes what waits."""
+        """Run one round of each scheduler; then a worker runs the queued jobs."""
         for scheduler in self._schedulers:
             scheduler.round(Clock.at)
         for job_id in Queue("default", connection=self.client).job_ids:
@@ -114,7 +114,7 @@ def nights(monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, t
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(work, "datetime", Clock)
-    structlog.configure()  # so that no job sets up the logs of a process that is not its own
+    structlog.configure()  # so that no job configures the logs of the test process
     settings.current.cache_clear()
     yield Nights(settings.current(), Redis.from_url(redis_url))
     settings.current.cache_clear()
@@ -163,7 +163,7 @@ def test_months_of_a_faked_clock_are_each_reported_once(
         if wake_at is not None and Clock.at >= wake_at:
             nights.start(rnd.randrange(1, 3))
             wake_at = None
-        elif wake_at is None and trouble == "asleep":  # for hours or for days, and over many a month's end
+        elif wake_at is None and trouble == "asleep":  # for hours or days, often past the end of a month
             nights.stop()
             wake_at = Clock.at + timedelta(hours=rnd.randrange(1, 24 * 10))
         elif wake_at is None and trouble == "new ones":

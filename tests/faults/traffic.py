@@ -1,4 +1,4 @@
-"""Records on their way to Kafka while things break: a thread that sends a history's records at a steady rate."""
+"""Traffic to Kafka while faults happen: a thread that sends the records of a history at a constant rate."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from confluent_kafka import Producer
 
 from tests.faults.history import History, Record
 
-DELIVERY_SECONDS = 600  # the sender waits out every fault, so that in the end each record is accepted
+DELIVERY_SECONDS = 600  # longer than every fault, so that in the end each record is accepted
 
 
 class Traffic:
-    """Sends the history's records to the topic, `rate` a second, from `start` until `finish`."""
+    """Sends the history's records to the topic, `rate` per second, from `start` until `finish`."""
 
     def __init__(self, history: History, broker: str, topic: str, *, rate: float) -> None:
         self.history = history
@@ -36,13 +36,13 @@ class Traffic:
         self._thread.start()
 
     def finish(self) -> None:
-        """Send no more, and wait until everything is delivered."""
+        """Stop sending, and wait until everything is delivered."""
         self._enough.set()
         self._thread.join(DELIVERY_SECONDS)
-        assert not self._thread.is_alive(), f"not everything is delivered after {DELIVERY_SECONDS} s"
+        assert not self._thread.is_alive(), f"not everything was delivered after {DELIVERY_SECONDS} s"
 
     def abandon(self) -> None:
-        """End the thread of a test that has failed; what is on its way is dropped."""
+        """Stop the thread after a failed test; undelivered records are dropped."""
         self._enough.set()
         self._producer.purge()
         self._thread.join(DELIVERY_SECONDS)

@@ -1,4 +1,4 @@
-"""The one table of good and bad rows. VALUES run through both doors; LINES and MESSAGES through theirs."""
+"""The table of good and bad rows. VALUES run through both channels; LINES through CSV, MESSAGES through Kafka."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ VALUES: tuple[Value, ...] = (
     Value("receiver_id", STRANGER, ("UNKNOWN_RECEIVER",)),
     Value("receiver_id", f"  {USER.format(4).upper()}", (), USER.format(4)),
     Value("receiver_id", "Bob", ("INVALID_UUID",)),
-    Value("receiver_id", USER.format(1)),  # to oneself: allowed, and noted as a suspicion
+    Value("receiver_id", USER.format(1)),  # a transfer to the sender: allowed, but suspicious
     # amounts
     Value("amount", "0", (), "0"),
     Value("amount", "0.00", (), "0.00"),
@@ -142,7 +142,7 @@ VALUES: tuple[Value, ...] = (
     Value("timestamp", "2025-05-01T12:00:00", ("TIMESTAMP_WITHOUT_OFFSET",)),
     Value("timestamp", "2025-05-01T12:00:00+24:00", ("INVALID_TIMESTAMP",)),
     Value("timestamp", " 2025-05-01T12:00:00Z ", (), "2025-05-01T12:00:00Z"),
-    # as PostgreSQL writes it
+    # PostgreSQL's form
     Value("timestamp", "2025-05-20 10:00:00+00", (), "2025-05-20T10:00:00Z"),
     Value("timestamp", "2025-05-20 10:00:00.123456+00", (), "2025-05-20T10:00:00.123456Z"),
     Value("timestamp", "2025-05-20 15:30:00+05:30", (), "2025-05-20T10:00:00Z"),
@@ -151,7 +151,7 @@ VALUES: tuple[Value, ...] = (
     Value("timestamp", "2025-05-20 10:00:00+24", ("INVALID_TIMESTAMP",)),
     Value("timestamp", "2025-05-20 10:00:00+05:53:28", ("INVALID_TIMESTAMP",)),
     Value("timestamp", "0044-03-15 10:00:00+00 BC", ("INVALID_TIMESTAMP",)),
-    # nearly RFC 3339
+    # almost RFC 3339
     Value("timestamp", "2025-05-20T10:00:00+00", ("INVALID_TIMESTAMP",)),
     Value("timestamp", "2025-05-20T10:00:00+0530", ("INVALID_TIMESTAMP",)),
     Value("timestamp", "2025-05-20T10:00+08:00", ("INVALID_TIMESTAMP",)),
@@ -166,7 +166,7 @@ VALUES: tuple[Value, ...] = (
     Value("timestamp", "2025-05-01T12:61:00Z", ("INVALID_TIMESTAMP",)),
     Value("timestamp", "2025-05-01T12:00:00+05:60", ("INVALID_TIMESTAMP",)),
     Value("timestamp", "1746100800123", ("INVALID_TIMESTAMP",)),
-    # before and after what is accepted
+    # before and after the accepted range
     Value("timestamp", "1900-01-01T00:00:00Z", (), "1900-01-01T00:00:00Z"),
     Value("timestamp", "1899-12-31T23:30:00-00:30", (), "1900-01-01T00:00:00Z"),
     Value("timestamp", "1899-12-31T23:59:59Z", ("TIMESTAMP_TOO_OLD",)),
@@ -272,7 +272,7 @@ LINES: tuple[Line, ...] = (
 
 
 class File(NamedTuple):
-    """A whole file that is refused when it is sent, with the error's code and a word of its message."""
+    """A file that is refused when it is sent, with the error code and part of its message."""
 
     name: str
     data: bytes
@@ -305,8 +305,8 @@ FILES: tuple[File, ...] = (
     File("zip", b"PK\x03\x04" + b"x" * 50, "NOT_CSV", "zip"),
     File("an old spreadsheet", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 50, "NOT_CSV", "spreadsheet"),
     File("PDF", b"%PDF-1.7\n", "NOT_CSV", "PDF"),
-    File("a header that is not UTF-8", b"\xff" * 10 + HEADER.encode(), "NOT_CSV", "no CSV header"),
-    File("a header with an unclosed quote", b'"' + HEADER.encode(), "NOT_CSV", "no CSV header"),
+    File("a header that is not UTF-8", b"\xff" * 10 + HEADER.encode(), "NOT_CSV", "not a CSV header"),
+    File("a header with an unclosed quote", b'"' + HEADER.encode(), "NOT_CSV", "not a CSV header"),
     File("a header with a NUL", HEADER.encode() + b",no\0te\n" + _LINE + b",x\n", "NOT_CSV", "NUL"),
     File("a header without an end", HEADER.encode() + b",x" * 40_000 + b"\n" + _LINE, "NOT_CSV", "65536"),
     File("binary", b"\0" * 100, "NOT_CSV", "binary"),

@@ -1,4 +1,4 @@
-"""Both doors as tests use them, and what the database says afterwards."""
+"""Both channels for tests, and queries of the resulting database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Message = tuple[int, int, bytes | None]
 
 
 class StoredRecord(NamedTuple):
-    """A kept record as a test looks at it."""
+    """An intake record as tests see it."""
 
     record_id: UUID
     outcome: str
@@ -80,7 +80,7 @@ class Resources:
         return self.import_csv("\n".join([HEADER, *rows, ""]), **options)
 
     def send(self, messages: Sequence[Message], topic: str = "t", *, slice_max: int = 1000) -> None:
-        """Bring messages through the Kafka door, in slices."""
+        """Send messages through the Kafka channel, in slices."""
         with db.write(self.engine) as connection:
             ref = intake.topic_ref(connection, "cluster", topic, "id")
         writer = Writer(self.engine, self.settings)
@@ -115,7 +115,7 @@ class Resources:
         return total
 
     def records(self) -> list[StoredRecord]:
-        """All kept records in the order of their place."""
+        """All intake records, ordered by origin."""
         found = self.rows(
             "SELECT record_id, outcome, position, raw, problems, differences, resolution, import_id FROM intake_records"
             " ORDER BY import_id, topic_ref, partition, position"
@@ -132,9 +132,9 @@ class Resources:
 
 
 def break_off(resources: Resources, work: Callable[[], object], first: str, wanted: str) -> None:
-    """Do the work while a stranger writes two of its ids in the other order: PostgreSQL ends the circle at its cost.
+    """Run `work` while another session writes two of its ids in the opposite order, so that `work` loses the deadlock.
 
-    The stranger then lets go. One payment must be stored; the stranger's are copies of it.
+    The other session then rolls back. One payment must be stored; those of the other session are copies of it.
     """
     insert = sa.text(
         "INSERT INTO transactions (transaction_id, sender_id, receiver_id, timestamp, batch_id, source_position,"
@@ -155,7 +155,7 @@ def break_off(resources: Resources, work: Callable[[], object], first: str, want
 
     thread = threading.Thread(target=run)
     with resources.engine.connect() as stranger, stranger.begin() as transaction:
-        stranger.execute(sa.text("SET LOCAL deadlock_timeout = '1h'"))  # whoever looks for circles must yield
+        stranger.execute(sa.text("SET LOCAL deadlock_timeout = '1h'"))  # only `work` detects the deadlock
         stranger.execute(sa.text("SET LOCAL lock_timeout = 0"))
         stranger.execute(insert, {"id": first})
         thread.start()
@@ -168,14 +168,14 @@ def break_off(resources: Resources, work: Callable[[], object], first: str, want
 
 
 def settings_of(database_url: str, folder: Path) -> Settings:
-    """Settings for the intake alone; small chunks, so that small files have several."""
+    """Settings for the intake only; small chunks, so that small files have several."""
     return Settings(
         database_url=database_url, uploads_dir=folder / "uploads", csv_chunk_bytes=4096, import_lease_seconds=1
     )
 
 
 def payment_id(n: int) -> str:
-    """The n-th made id."""
+    """The n-th payment id."""
     return f"a1b2c3d4-e5f6-7a8b-9c0d-{n:012}"
 
 

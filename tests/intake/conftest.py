@@ -1,4 +1,4 @@
-"""Fixtures of the intake's tests: both doors on a fresh database, without Redis and Kafka."""
+"""Fixtures of the intake tests: both channels on a fresh database, without Redis and Kafka."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as people have them: what is done with each, and the words with which others are refused."""
+"""Realistic files: the result of each import, or the words with which the file is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Taken(NamedTuple):
 
 
 def file(*lines: str, header: str = HEADER, end: str = "\n", last: str | None = None) -> bytes:
-    """A file of these lines below the header, each with the same line end."""
+    """A file with the header and these lines, all with the same line end."""
     return (end.join([header, *lines]) + (end if last is None else last)).encode()
 
 
@@ -48,7 +48,7 @@ SWAPPED = "transaction_id,receiver_id,sender_id,amount,currency,timestamp,status
 QUOTED_AFTER_BLANKS = '"' + row(2).replace(",", '", "') + '"'
 
 TAKEN: tuple[Taken, ...] = (
-    # padded rows and rows of nothing
+    # padded rows and empty rows
     Taken("a07", file(padded(1, by=3), NO_VALUES, padded(2, by=3), *[NO_VALUES] * 3, header=PADDED, end="\r\n"), 2, 4),
     Taken("a08", file(padded(1, by=1), padded(2, by=2), end="\r\n"), 2),
     Taken("a header padded by 200", file(padded(1, by=200), row(2), "," * 206, header=HEADER + "," * 200), 2, 1),
@@ -71,7 +71,7 @@ TAKEN: tuple[Taken, ...] = (
     Taken("only some values are missing", file(",,,5.00,USD,,", row(1)), 1, codes=("MISSING_VALUE",) * 5),
     Taken("a total", file(row(1), "Total,,,250.00,USD,,"), 1, codes=("MISSING_VALUE",) * 4 + ("INVALID_UUID",)),
     Taken("nothing but a note", file(row(1) + ",x", ",,,,,,,total", header=EXTRA), 1, codes=("MISSING_VALUE",) * 7),
-    # files that were joined
+    # concatenated files
     Taken("a05", f"{BOM}{HEADER}\n{row(1)}\n{BOM}{HEADER}\n{row(2)}\n".encode(), 2, 1),
     Taken("a13", file(row(1), HEADER, row(2)), 2, 1),
     Taken("the header again in quotes", file(row(1), all_quoted(HEADER), row(2)), 2, 1),
@@ -94,7 +94,7 @@ TAKEN: tuple[Taken, ...] = (
     # blanks around values
     Taken("a19", file(row(1).replace(",", ", "), QUOTED_AFTER_BLANKS, header=HEADER.replace(",", ", ")), 2),
     Taken("blanks on both sides of quotes", file('"' + row(1).replace(",", '" ,\t"') + '" ', row(2)), 2),
-    Taken("blanks beside needed quotes", file(row(1) + ', "a, ""b"" , c" ', row(2) + ', "x"', header=EXTRA), 2),
+    Taken("blanks next to necessary quotes", file(row(1) + ', "a, ""b"" , c" ', row(2) + ', "x"', header=EXTRA), 2),
     Taken("blanks inside quotes", file('" ' + row(1).replace(",", ' "," ') + ' "', row(2)), 2),
     Taken("blanks in a header in quotes", file(row(1), header='" ' + HEADER.replace(",", ' ", " ') + '"'), 1),
     Taken("text after a closing quote", file(row(1, status=' "completed" x'), row(2)), 1, codes=("INVALID_STATUS",)),
@@ -121,7 +121,7 @@ TAKEN: tuple[Taken, ...] = (
 
 
 class Refusal(NamedTuple):
-    """A file that is refused, with its code and all that the message must name."""
+    """A file that is refused, with the code and the words that the message must contain."""
 
     name: str
     data: bytes
@@ -166,7 +166,7 @@ REFUSED: tuple[Refusal, ...] = (
             ("'amout'", "amount")),
     Refusal("two spellings of a name", (HEADER + ",Sender ID\n1\n").encode(), "MISSING_HEADER",
             ("twice", "sender_id", "'Sender ID'")),
-    Refusal("an unclosed quote", b'"' + file(row(1)), "NOT_CSV", ("no CSV header", "transaction_id")),
+    Refusal("an unclosed quote", b'"' + file(row(1)), "NOT_CSV", ("not a CSV header", "transaction_id")),
     Refusal("JSON", b'{"transaction_id": "1", "amount": 5}\n', "MISSING_HEADER", ("transaction_id", "lacks")),
     Refusal("a long line", b"x" * 5000 + b"\n1\n", "MISSING_HEADER", ("…", "lacks")),
 )  # fmt: skip

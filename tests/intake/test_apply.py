@@ -1,4 +1,4 @@
-"""The six outcomes, in any order and from any door, held against a slow model of them."""
+"""The six outcomes, in any order and from any channel, checked against a simple model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_order_of_the_channels_and_doing_it_twice_change_nothing(resources: 
     again = resources.import_csv(SAMPLE_CSV.read_bytes(), reimport=True)
     assert resources.payments() == once
     assert resources.counts(again) == Counts(read=4, duplicate=3, rejected=1)
-    assert len(resources.records()) == 3  # the second import keeps its own rejected line; the message is kept once
+    assert len(resources.records()) == 3  # the second import stores its own rejected line; the message is stored once
 
 
 def test_every_outcome_through_the_csv_channel(resources: Resources) -> None:
@@ -96,7 +96,7 @@ def test_a_topic_made_anew_is_counted_from_its_start(resources: Resources) -> No
 
 
 def test_a_position_that_remembers_too_much_skips_nothing(resources: Resources) -> None:
-    """Should a new topic look like the old one, its new payments are stored and counted all the same."""
+    """If a new topic looks like the old one, its new payments are still stored and counted."""
     resources.send([message(n, n) for n in range(10)])
     resources.send([message(n, n - 10) for n in range(10, 15)])
     assert len(resources.payments()) == 15
@@ -107,7 +107,7 @@ STATUSES = ("pending", "completed", "failed")
 
 
 def model(arrivals: list[tuple[int, dict[str, str]]]) -> tuple[dict[str, PaymentRecord], Counter[Outcome]]:
-    """The slow way: one record after the other, by the rules alone."""
+    """A simple model: one record at a time, only with the rules."""
     stored: dict[str, PaymentRecord] = {}
     outcomes: Counter[Outcome] = Counter()
     for n, changed in arrivals:
@@ -131,7 +131,7 @@ def arrivals_of(seed: int, count: int, ids: int) -> list[tuple[int, dict[str, st
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("channel", ["csv", "kafka", "both"])
 def test_many_rows_of_few_ids_end_as_the_slow_model_says(resources: Resources, seed: int, channel: str) -> None:
-    """Chunks of 4 KiB and slices of 20: most ids come again in the same batch and in the one beside it."""
+    """Chunks of 4 KiB and slices of 20: most ids repeat in the same batch and in concurrent ones."""
     arrivals = arrivals_of(seed, 600, 150)
     half = len(arrivals) // 2 if channel == "both" else (len(arrivals) if channel == "csv" else 0)
     stored, outcomes = model(arrivals)
@@ -160,7 +160,7 @@ def test_without_contradiction_the_end_state_does_not_depend_on_the_order(resour
 
 @pytest.mark.parametrize("round_number", range(3))
 def test_writers_with_the_same_ids_at_once_get_in_nobodys_way(resources: Resources, round_number: int) -> None:
-    """Two imports and a consumer, opposite orders, same ids: each id is one payment, nobody sees a deadlock."""
+    """Two imports and a consumer, opposite orders, same ids: each id is one payment and no caller sees a deadlock."""
     ids = list(range(400))
     rnd = random.Random(round_number)
     failed: list[BaseException] = []
@@ -172,7 +172,7 @@ def test_writers_with_the_same_ids_at_once_get_in_nobodys_way(resources: Resourc
                 resources.send([message(n, i) for i, n in enumerate(order)], slice_max=50)
             else:
                 resources.import_rows([row(n) for n in order])
-        except BaseException as e:  # noqa: BLE001 whatever it is, the test fails with it
+        except BaseException as e:  # noqa: BLE001 any error fails the test
             failed.append(e)
 
     threads = [threading.Thread(target=run, args=(name,)) for name in ("up", "down", "kafka")]
@@ -188,7 +188,7 @@ def test_writers_with_the_same_ids_at_once_get_in_nobodys_way(resources: Resourc
 
 
 def test_references_hold_for_every_channel(resources: Resources) -> None:
-    """Also for somebody with a psql: no payment without its users, currency and batch; users are never deleted."""
+    """Also for direct SQL: no payment without its users, currency and batch; users are never deleted."""
     resources.import_rows([row(1), row(3, status="done")])
     resources.send([message(2, 0)])
     insert = (

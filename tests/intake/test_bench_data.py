@@ -1,4 +1,4 @@
-"""The benchmark's dirty file has what it says: one kind of bad row for each problem, and each row has that one only."""
+"""The benchmark's file with errors is correct: one kind of bad row per problem, and each row has only that problem."""
 
 from __future__ import annotations
 

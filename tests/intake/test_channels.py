@@ -1,4 +1,4 @@
-"""The table of cases through both doors, into the real database: outcome, problems, place and raw bytes of each."""
+"""The table of cases through both channels into a real database: outcome, problems, origin and raw bytes of each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_value_of_the_table_through_both_channels(resources: Resources) ->
     counts = resources.counts(job)
     assert (counts.read, counts.inserted, counts.rejected) == (len(rows), len(rows) - len(bad), len(bad))
 
-    # The same rows as messages: every good one is known by now, every bad one has the same problems.
+    # The same rows as messages: good ones are already stored, bad ones have the same problems.
     resources.send([(0, n, json.dumps(values).encode()) for n, values in enumerate(rows)])
     by_kafka = [
         records for records in resources.records() if records.record_id not in {k.record_id for k in by_csv.values()}
@@ -53,7 +53,7 @@ def test_every_value_of_the_table_through_both_channels(resources: Resources) ->
 
 
 def test_every_line_of_the_table(resources: Resources) -> None:
-    """Each between two good rows, which must be there whatever stands between them."""
+    """Each line is between two good rows, which must always be stored."""
     assert sum(bool(case.codes) for case in LINES) + sum(bool(case.codes) for case in VALUES) + len(FILES) >= 60
     for n, case in enumerate(LINES):
         around = [row(1000 + 2 * n).encode(), row(1001 + 2 * n).encode()]
@@ -113,7 +113,7 @@ PUT_IN = [
 
 
 def generated(rnd: random.Random, n: int) -> dict[str, str]:
-    """A row most of whose values are good; the others are of the table, or have some character put in."""
+    """A row with mostly good values; the others come from the table or have a character inserted."""
     values = {
         **GOOD,
         "transaction_id": payment_id(n),
@@ -130,7 +130,7 @@ def generated(rnd: random.Random, n: int) -> dict[str, str]:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_generated_files_get_the_outcomes_of_the_rules_row_by_row(resources: Resources, seed: int) -> None:
-    """Any order of columns, any quotes and line ends, through the real import; the slow way is `records.check`."""
+    """Any order of columns, any quotes and line ends, through the real import; the model is `records.check`."""
     rnd = random.Random(seed)
     rows = [generated(rnd, n) for n in range(400)]
     order = rnd.sample([*COLUMNS, "note"], len(COLUMNS) + 1)
@@ -186,9 +186,9 @@ CUT_FILES = {
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("name", CUT_FILES)
 def test_wherever_a_file_is_cut_no_half_row_becomes_a_payment(resources: Resources, name: str, end: str) -> None:
-    """From its last amount on, whose beginnings are amounts as well; in the usual order every byte of the row."""
+    """From the last amount on, whose prefixes are amounts too; in the usual order at every byte of the row."""
     order, quoted = CUT_FILES[name]
-    given = {
+    values = {
         **GOOD,
         "amount": "1234.56",
         "note": f'"one{end}two"',
@@ -196,13 +196,13 @@ def test_wherever_a_file_is_cut_no_half_row_becomes_a_payment(resources: Resourc
         "_outcome": "REJECTED",
         "_problems": "x",
     }
-    rows = [{**given, "transaction_id": payment_id(n)} for n in (1, 2)]
+    rows = [{**values, "transaction_id": payment_id(n)} for n in (1, 2)]
     first, last = (",".join(f'"{row[c]}"' if quoted else row[c] for c in order) for row in rows)
     before = ",".join(order) + end + first + end
     for cut in range(1 if order == list(COLUMNS) else last.index("1234.56"), len(last)):
         resources.import_csv(before + last[:cut])
         amounts = [str(p[3]) for p in resources.payments()]
-        # The rest of a row after its amount may be columns that are kept out.
+        # Columns after the amount may be ignored ones.
         assert amounts in (["1234.5600"], ["1234.5600"] * 2), last[:cut]
         if "," not in last[last.index("1234.56") : cut] and '"' not in last[last.index("1234.56") : cut]:
             assert amounts == ["1234.5600"], last[:cut]
@@ -214,7 +214,7 @@ def test_wherever_a_file_is_cut_no_half_row_becomes_a_payment(resources: Resourc
 def test_a_file_cut_off_within_the_offset_of_its_last_timestamp_gives_no_payment(
     resources: Resources, stamp: str
 ) -> None:
-    """Five hours are the beginning of five and a half; in PostgreSQL's form both are offsets."""
+    """+05 is a prefix of +05:30; in PostgreSQL's form both are offsets."""
     order = [*(c for c in COLUMNS if c != "timestamp"), "timestamp"]
     first, last = (
         ",".join({**GOOD, "transaction_id": payment_id(n), "timestamp": stamp}[c] for c in order) for n in (1, 2)
@@ -228,7 +228,7 @@ def test_a_file_cut_off_within_the_offset_of_its_last_timestamp_gives_no_payment
 
 
 def test_a_whole_amount_in_quotes_may_end_a_file(resources: Resources) -> None:
-    """The closing quote says that the amount is whole, with or without blanks in it or a line end behind it."""
+    """The closing quote shows that the amount is complete, with or without blanks in it or a line end after it."""
     header = ",".join(AMOUNT_LAST)
     for n, amount in enumerate(('"250.00"', '" 250.00 "', '"1500"')):
         values = {**GOOD, "transaction_id": payment_id(n), "amount": amount}

@@ -1,4 +1,4 @@
-"""Files as they really come: headers, line ends, quotes, lengths; exact line numbers; any chunk size, any cut."""
+"""Realistic files: headers, line ends, quotes, lengths; exact line numbers; any chunk size, any truncation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINE_MAX = 64 * 1024
 
 
 def rows_of(data: bytes, chunk_bytes: int = 4096) -> list[tuple[int, bytes]]:
-    """Every row as (line, raw bytes), whatever chunks it came in."""
+    """Every row as (line, raw bytes), independent of chunks."""
     header = csv_rows.read_header(data[: csv_rows.HEAD_BYTES])
     found: list[tuple[int, bytes]] = []
     chunks = csv_rows.chunks(
@@ -103,7 +103,7 @@ def test_an_unclosed_quote_names_its_line_and_costs_that_line_only() -> None:
 
 
 def test_quotes_that_open_in_two_rows_do_not_swallow_those_between() -> None:
-    """Together they would be one note of four lines; but rows stand in it, so the first quote was never closed."""
+    """Together they could be one note of four lines, but it contains rows, so the first quote was never closed."""
     rows = [line() + ',"paid', line() + ",fine", line() + ",fine", line() + ',late"', line() + ',"a, b"']
     found = irregular_rows("\n".join([HEADER + ",note", *rows, ""]).encode())
     assert [(row.line, row.problem) for row in found] == [

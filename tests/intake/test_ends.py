@@ -1,4 +1,4 @@
-"""Many records at once: replayed by a filter, dismissed with a note, by two callers together, thousands in seconds."""
+"""Resolve many records: replay by filter, dismissal with a note, two concurrent callers, thousands in seconds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REPLAY_SECONDS_MAX = 30
 
 
 class Total:
-    """Counts what the transactions of one call did."""
+    """Counts the results of the transactions of one call."""
 
     def __init__(self) -> None:
         self.ended = self.left = self.transactions = 0
@@ -135,7 +135,7 @@ def test_a_filter_of_conflicts_alone_is_refused(resources: Resources) -> None:
 
 
 def test_rows_that_are_not_whole_say_that_a_replay_cannot_help(resources: Resources) -> None:
-    """Also those that were stored before the message said so."""
+    """Also for records stored before the message said so."""
     resources.import_csv(f'{HEADER}\n"{row(1)}\n{row(2)},{"x" * 70_000}\n')
     said = [problem["message"] for k in resources.records() for problem in k.problems]
     assert len(said) == 2
@@ -151,7 +151,7 @@ def test_rows_that_are_not_whole_say_that_a_replay_cannot_help(resources: Resour
 
 
 def test_two_replays_at_once_replay_each_record_once(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_records, "BATCH_RECORDS", 50)  # many transactions, so that the two meet often
+    monkeypatch.setattr(open_records, "BATCH_RECORDS", 50)  # many transactions, so that the two often contend
     resources.import_rows([row(n, sender_id=STRANGER) for n in range(1000)])
     add_stranger(resources)
     found: list[Replayed] = []

@@ -1,4 +1,4 @@
-"""Kafka values that wrap a payment: each is one problem that says what it looks like and what to switch on."""
+"""Kafka values that wrap a payment: each has one problem that says what the value looks like and what to change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVENT = {"specversion": "1.0", "id": "1", "source": "/payments", "type": "paymen
 
 
 class Envelope(NamedTuple):
-    """A value, and words that its one message must have; `code` is UNSUPPORTED_ENVELOPE where nothing else stands."""
+    """A value, and words that its only message must contain; `code` is UNSUPPORTED_ENVELOPE by default."""
 
     name: str
     value: bytes | None
@@ -58,12 +58,12 @@ ENVELOPES = (
     Envelope("a tombstone", None, ("tombstone", "deletes no payment"), "INVALID_JSON"),
 )
 
-# What resembles one of them and is none.
+# Values that resemble an envelope but are not one.
 OTHERS = (
     Envelope("a frame without data", b"\0\0\0\0\1", ("NUL",), "INVALID_ENCODING"),
     Envelope("zero bytes", b"\0" * 100, ("NUL",), "INVALID_ENCODING"),
     Envelope("UTF-16, big end first", _JSON.decode().encode("utf-16-be"), ("NUL",), "INVALID_ENCODING"),
-    Envelope("an empty value", b"", ("no JSON",), "INVALID_JSON"),
+    Envelope("an empty value", b"", ("not valid JSON",), "INVALID_JSON"),
 )
 PAYMENTS = (
     message(op="c", before=None, after=None),

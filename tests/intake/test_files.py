@@ -1,4 +1,4 @@
-"""Files as people have them, through the whole import: taken, skipped line by line, or refused with what to do."""
+"""Realistic files through the whole import: imported, with skipped lines, or refused with instructions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_each_file_that_is_taken(resources: Resources, case: Taken) -> None:
     assert codes == case.codes
     assert (counts.inserted, counts.read - counts.inserted) == (case.inserted, len(resources.records()))
     assert resources.job(job).skipped_lines == case.skipped
-    # A dry run and one that is all or nothing see the same lines as no rows.
+    # Dry runs and all-or-nothing imports skip the same lines.
     dry = resources.job(resources.import_csv(case.data, dry_run=True))
     assert (dry.read_count, dry.rejected_count, dry.skipped_lines) == (counts.read, counts.rejected, case.skipped)
     whole = resources.job(resources.import_csv(case.data, mode="ALL_OR_NOTHING", reimport=True))
@@ -81,7 +81,7 @@ def test_columns_that_are_ignored_are_named_but_padding_is_not(resources: Resour
 def test_a_header_with_other_columns_further_down_stops_the_import(
     resources: Resources, header: str, chunk_bytes: int
 ) -> None:
-    """Rows below it would be stored with sender and receiver exchanged."""
+    """Rows below it would be stored with sender and receiver swapped."""
     resources.settings = resources.settings.model_copy(update={"csv_chunk_bytes": chunk_bytes})
     rows = [row(n) for n in range(60)]
     job = resources.job(resources.import_csv(file(*rows, header, *(row(n) for n in range(100, 160)))))
@@ -155,7 +155,7 @@ def test_records_of_lines_that_are_no_rows_come_to_an_end_by_replay(resources: R
     ids = [records.record_id for records in resources.records()]
     for record_id, raw in zip(ids, (",,,,,,", HEADER, padded(3, by=2), SWAPPED), strict=True):
         with resources.engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # as an older version left it
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # as an older version stored it
             connection.exec_driver_sql(
                 "UPDATE intake_records SET raw = %s WHERE record_id = %s", (raw.encode(), str(record_id))
             )

@@ -1,4 +1,4 @@
-"""What the database itself refuses, whoever asks: changes without a revision, rewritten history, undone ends."""
+"""What the database refuses to any client: changes without a revision, rewritten history, reopened records."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_history_is_never_rewritten(resources: Resources, statement: str, said: 
 
 
 def test_a_rehearsal_may_start_over(resources: Resources) -> None:
-    """Records of a dry run, and of an import that wrote nothing, are ended at birth; only they may go."""
+    """Records of a dry run, and of an import that wrote nothing, are stored as resolved; only they may be deleted."""
     for options in ({"dry_run": True}, {"mode": "ALL_OR_NOTHING"}):
         resources.import_rows([row(1, amount="x")], **options)
     execute(resources, "DELETE FROM intake_records")

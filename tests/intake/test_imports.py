@@ -1,4 +1,4 @@
-"""The life of an import: accepted, run, resumed, fenced, cancelled, rehearsed; what it did not take comes back."""
+"""Imports: accepted, run, resumed, fenced, cancelled, dry runs, and the file of rejected rows."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def test_the_same_bytes_again_are_reported_as_imported(resources: Resources) -> 
     assert again.import_id == first.import_id != rehearsed.import_id
     resources.run(first.import_id)
     assert resources.accept(data).import_id == first.import_id
-    anew = resources.accept(data, reimport=True)
-    assert anew.import_id != first.import_id
-    imports.cancel(resources.engine, anew.import_id)
+    reimported = resources.accept(data, reimport=True)
+    assert reimported.import_id != first.import_id
+    imports.cancel(resources.engine, reimported.import_id)
     assert len(resources.files.stored()) == 3
 
 
@@ -120,7 +120,7 @@ def test_an_import_that_is_all_or_nothing_and_is_broken_off_begins_anew(resource
 def test_imports_that_are_all_or_nothing_alongside_each_other_and_alongside_others(
     resources: Resources, round_number: int
 ) -> None:
-    """The same ids in opposite orders, every transaction over many chunks: whoever must yield begins anew."""
+    """The same ids in opposite orders, every transaction over many chunks: the loser of a deadlock retries."""
     ids = list(range(300))
     failed: list[BaseException] = []
     jobs: list[UUID] = []
@@ -128,11 +128,11 @@ def test_imports_that_are_all_or_nothing_alongside_each_other_and_alongside_othe
     def run(order: list[int], mode: str) -> None:
         try:
             jobs.append(resources.import_rows([row(n) for n in order], mode=mode, reimport=True))
-        except BaseException as e:  # noqa: BLE001 whatever it is, the test fails with it
+        except BaseException as e:  # noqa: BLE001 any error fails the test
             failed.append(e)
 
-    given = [(ids, "ALL_OR_NOTHING"), (ids[::-1], "ALL_OR_NOTHING"), (ids[::-1], "VALID_ROWS"), (ids, "VALID_ROWS")]
-    threads = [threading.Thread(target=run, args=each) for each in given]
+    runs = [(ids, "ALL_OR_NOTHING"), (ids[::-1], "ALL_OR_NOTHING"), (ids[::-1], "VALID_ROWS"), (ids, "VALID_ROWS")]
+    threads = [threading.Thread(target=run, args=each) for each in runs]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -237,7 +237,7 @@ def test_a_file_that_is_gone_fails_the_import_and_says_so(resources: Resources) 
 
 
 def test_the_heartbeat_of_a_long_chunk(resources: Resources) -> None:
-    """While a chunk waits for somebody's lock the import is not taken for dead."""
+    """While a chunk waits for another session's lock the import is not considered dead."""
     resources.settings = resources.settings.model_copy(update={"import_lease_seconds": 0.3})
     resources.import_rows([row(1, status="pending")])
     accepted = resources.accept(f"{HEADER}\n{row(1, status='completed')}\n")
@@ -270,7 +270,7 @@ def test_the_made_payments_are_always_the_same_and_loaded_once(resources: Resour
 
 
 def test_a_big_import_leaves_good_rows_whatever_stands_between(resources: Resources, tmp_path: Path) -> None:
-    """Fast rows, quoted rows and bad rows mixed over many chunks: every line is accounted for."""
+    """Fast rows, quoted rows and bad rows mixed over many chunks: every line has an outcome."""
     lines = []
     for n in range(3000):
         lines.append(row(n) if n % 3 else '"' + row(n).replace(",", '","') + '"')

@@ -1,4 +1,4 @@
-"""What an import or a topic did not give a payment for: it comes back as a CSV, is judged again, is decided."""
+"""Records that did not become payments: returned as a CSV, replayed, resolved."""
 
 from __future__ import annotations
 
@@ -57,20 +57,20 @@ def test_rejects_come_back_and_only_corrected_rows_become_payments(resources: Re
 
 
 def test_rejects_through_a_spreadsheet_only_what_was_corrected_becomes_a_payment(resources: Resources) -> None:
-    """Read and written by another CSV program (BOM, CRLF, quotes of its own); rows left as they were stay rejected."""
+    """Read and written by another CSV program (BOM, CRLF, quotes of its own); unchanged rows stay rejected."""
     order = [*(c for c in COLUMNS if c != "amount"), "=note", "amount"]
-    given = {**GOOD, "=note": "-1+1"}
+    values = {**GOOD, "=note": "-1+1"}
 
     def text(n: int, **changed: str) -> str:
-        return ",".join({**given, "transaction_id": payment_id(n), **changed}[c] for c in order)
+        return ",".join({**values, "transaction_id": payment_id(n), **changed}[c] for c in order)
 
     lines = [
         text(1, status="done").encode(),  # corrected below
         text(2, status="done").encode(),
         text(3).encode() + b",000.00",  # 250.00,000.00: without its last value a good row
-        text(4, **{"=note": "caf\xe9"}).encode("latin-1"),  # a good row but for a column that is kept out
+        text(4, **{"=note": "caf\xe9"}).encode("latin-1"),  # a good row except for an ignored column
         b'"' + text(5).encode(),
-        text(6, amount="25").encode(),  # cut off
+        text(6, amount="25").encode(),  # truncated
     ]
     job = resources.import_csv(",".join(order).encode() + b"\n" + b"\n".join(lines))
     assert resources.counts(job) == Counts(read=6, rejected=6)
@@ -88,7 +88,7 @@ def test_rejects_through_a_spreadsheet_only_what_was_corrected_becomes_a_payment
 
 
 def test_what_was_stored_of_a_row_is_not_replayed_as_the_row(resources: Resources) -> None:
-    """A file cut within an amount, a line cut for its length: by itself either would be a good row."""
+    """A file truncated within an amount, and a line truncated for its length: either part alone would be a good row."""
     header = ",".join([*(c for c in COLUMNS if c != "amount"), "amount"])
     cut = ",".join([*(GOOD[c] for c in COLUMNS if c != "amount"), "25"])
     resources.import_csv(f"{header}\n{cut}")
@@ -165,7 +165,7 @@ def test_a_person_decides_a_conflict(resources: Resources) -> None:
     resources.import_rows([row(1), row(2)])
     resources.import_rows([row(1, amount="20000.00", status="failed"), row(2, amount="1.00")])
     accept, keep = (k.record_id for k in resources.records())
-    for _ in range(2):  # safe to repeat
+    for _ in range(2):  # idempotent
         resolve_conflict(resources.engine, resources.settings, accept, "ACCEPT_INCOMING", "the bank says so", "test")
         resolve_conflict(resources.engine, resources.settings, keep, "KEEP_STORED", "a typing error", "test")
     amounts = {p[0]: (str(p[3]), p[6], p[7], p[8]) for p in resources.payments()}

@@ -1,4 +1,4 @@
-"""Where a partition is read from, and what is a gap: every order of stored position, committed offset and extent."""
+"""Where a partition is read from, and what a gap is: every order of stored position, committed offset and extent."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_no_offset_that_is_there_is_skipped(stored: int | None, committed: int |
     assert start <= found.offset <= end
     assert found.offset <= max(start, start if stored is None else stored), "something that is not stored is skipped"
     assert found.stored >= (stored or 0)
-    if stored is not None and stored <= end:  # exactly what is neither stored nor there is a gap
+    if stored is not None and stored <= end:  # exactly the offsets neither stored nor available are a gap
         gone = list(range(stored, start))
         gap = found.gap
         assert (list(range(gap.first_offset, gap.last_offset + 1)) if gap else []) == gone

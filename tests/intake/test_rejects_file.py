@@ -1,4 +1,4 @@
-"""A rejects file in a spreadsheet: rows that stand whole in its first cell are corrected there and sent again."""
+"""A rejects file in a spreadsheet: rows stored whole in the first cell are corrected there and sent again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a29_five_faulty_rows_are_five_payments_in_the_end(resources: Resources,
     job = resources.import_csv(file(*rows_of_a29()))
     assert resources.counts(job) == Counts(read=5, inserted=1, rejected=4)
     table = read(rejects(resources, job))
-    assert [row[1] for row in table[1:]].count("") == 1  # one stands whole
+    assert [row[1] for row in table[1:]].count("") == 1  # one is stored whole
     for cells in table[1:]:
         for n, cell in enumerate(cells[:7]):
             for wrong, right in CORRECTIONS.items():
@@ -99,7 +99,7 @@ def test_each_row_that_stands_whole_is_corrected_in_its_cell(
     table = read(rejects(resources, job))
     ((text, *empty),) = [cells[:-4] for cells in table[1:]]
     assert ("," in text, set(empty)) == (True, {""})
-    # Sent again as it is, it stays what it was, however often; corrected after that it is a payment.
+    # Sent again unchanged, it stays rejected every time; corrected afterwards it becomes a payment.
     for _ in range(2):
         job = resources.import_csv(written(table, dialect), reimport=True)
         assert resources.counts(job) == Counts(read=1, rejected=1)
@@ -117,7 +117,7 @@ def test_each_row_that_stands_whole_is_corrected_in_its_cell(
 
 
 def test_a_row_taken_apart_keeps_its_columns_where_the_rejects_file_has_others(resources: Resources) -> None:
-    """Own columns moved to the front, values that are wrong for other reasons are said as of any row."""
+    """fcgraph's columns moved to the front; values invalid for other reasons are reported as for any row."""
     head = f"_line,_problems,{HEADER},_outcome"
     data = f'{head}\n2,,"{row(1)}",,,,,,,REJECTED\n3,,"{row(2, amount="x")}",,,,,,,REJECTED\n'
     assert resources.counts(resources.import_csv(data)) == Counts(read=2, inserted=1, rejected=1)

@@ -1,4 +1,4 @@
-"""Rejections end when their corrected rows come back through a rejects file; in the end none is open."""
+"""Rejections are superseded when their corrected rows arrive through a rejects file; finally none is open."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def open_records(resources: Resources) -> list[UUID]:
 
 
 def ends(resources: Resources, import_id: UUID) -> list[tuple[int, str | None, UUID | None, int | None]]:
-    """How the records of an import ended, by line: resolution, and the row that came instead."""
+    """How the records of an import were resolved, by line: resolution, and the row that replaced each."""
     return [
         tuple(found)
         for found in resources.rows(
@@ -106,7 +106,7 @@ def test_whatever_becomes_of_the_row_its_old_record_ends(
 
 
 def test_a_file_that_is_corrected_in_rounds_never_shows_a_record_twice(resources: Resources) -> None:
-    """The same spreadsheet, sent after each correction: its rows go on naming the first records."""
+    """The same spreadsheet, sent after each correction: its rows still name the first records."""
     job = resources.import_rows([row(n, amount="-1") for n in range(1, 5)])
     rows = table(resources, job)
     for n, found in enumerate(rows):
@@ -207,7 +207,7 @@ def test_records_of_an_import_that_is_killed_and_resumed_end_once(resources: Res
 
 
 def test_rows_of_several_lines_and_whole_rows_name_their_records_too(resources: Resources) -> None:
-    """Also rows that are no plain lines: quoted line ends, and a row that is rejected whole again."""
+    """Also rows that are not plain lines: quoted line ends, and a row that is again rejected whole."""
     job = resources.import_csv(f'{HEADER},note\n{row(1, sender_id=STRANGER)},"two\nlines"\n{row(2)},x,surplus\n')
     again = resources.import_csv(as_csv([found | {"sender_id": GOOD["sender_id"]} for found in table(resources, job)]))
     assert resources.counts(again).inserted == 1

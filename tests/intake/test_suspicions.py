@@ -1,4 +1,4 @@
-"""Suspicious payments are counted where they came from: each in the range of its own partition."""
+"""Suspicious payments are counted at their origin: each in the range of its own partition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_suspicion_counts_in_the_range_of_its_own_partition(resources: Resourc
             (0, 1, sent(2, "1.00")),
             (1, 0, sent(3, "10000.01")),
             (1, 1, sent(4, "20000.00")),
-            (1, 2, sent(3, "10000.01")),  # a duplicate is no second suspicion
+            (1, 2, sent(3, "10000.01")),  # a duplicate is not counted as suspicious again
             (2, 0, sent(5, "1.00")),
         ]
     )

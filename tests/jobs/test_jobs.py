@@ -127,7 +127,7 @@ def test_a_sweep_without_redis_is_a_failed_run(environment: Environment, engine:
     accept(engine, tmp_path / "uploads", b"bad\n")
     assert run(environment, "sweep_imports()", REDIS_URL="redis://127.0.0.1:1/0") == 1
     state, detail = runs(engine)["sweep_imports"]
-    assert (state, detail and "Redis is away" in detail) == ("FAILED", True)
+    assert (state, detail and "Redis is unavailable" in detail) == ("FAILED", True)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_sweep_without_redis_is_a_failed_run(environment: Environment, engine:
         ("SUCCEEDED", 1, False),
         ("SUCCEEDED", 11, False),
         ("SUCCEEDED", 13, True),  # before midnight
-        ("RUNNING", 0, False),  # begun just now
+        ("RUNNING", 0, False),  # started just now
         ("RUNNING", 1, True),  # killed
         ("FAILED", 0, False),  # tried just now
         ("FAILED", 1, True),
@@ -163,7 +163,7 @@ def test_due_reports_that_did_not_end_well_are_requested_for_again(
 ) -> None:
     assert run(environment, "run_due_reports()", FCGRAPH_FAILPOINT="report-written=kill") == -9
     assert run(environment, "sweep_reports()") == 0
-    assert waiting(redis_url) == []  # begun a moment ago: it may still be running
+    assert waiting(redis_url) == []  # started a moment ago: it may still be running
     assert run(environment, "sweep_reports()", REPORT_RETRY_SECONDS="0.001") == 0
     assert waiting(redis_url) == ["due-reports"]
     Redis.from_url(redis_url).flushall()

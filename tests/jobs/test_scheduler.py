@@ -1,4 +1,4 @@
-"""The scheduler fires by the reporting zone's midnight, makes up what it missed, and outlives a bad Redis."""
+"""The scheduler fires at the reporting zone's midnight, makes up for missed runs, and survives a bad Redis."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def waiting(client: Redis) -> list[str]:
 
 
 def take_all(client: Redis) -> list[str]:
-    """As workers do that take and run every job."""
+    """Like workers that take and run every job."""
     taken = waiting(client)
     for job_id in taken:
         Job.fetch(job_id, connection=client).delete()
@@ -74,7 +74,7 @@ def test_a_start_fires_everything_once_and_plans_the_next_time(
 ) -> None:
     scheduler.round(NOON, at_start=True)
     assert take_all(client) == ALL
-    for _ in range(2):  # the first round plans the next time, and the second leaves it as it is
+    for _ in range(2):  # the first round schedules the next time, and the second leaves it unchanged
         assert {s.job_id: s.next_at for s in queue.scheduled(redis_url)} == {
             "scheduled-due-reports": datetime(2025, 6, 16, tzinfo=UTC),
             "scheduled-sweep-imports": NOON + timedelta(seconds=10),
@@ -136,7 +136,7 @@ def test_a_scheduler_whose_lock_is_held_by_another_fires_nothing(client: Redis) 
     assert first.acquire_lock()
     second.round(NOON, at_start=True)
     assert waiting(client) == []
-    assert 0 < client.ttl("rq:scheduler_lock") <= 12  # it expires by itself when its holder was killed
+    assert 0 < client.ttl("rq:scheduler_lock") <= 12  # it expires on its own after its holder was killed
     first.remove_lock()
     second.round(NOON)
     assert waiting(client) == ALL

@@ -1,4 +1,4 @@
-"""`status` beside processes that were started one by one: what is scheduled, when it ran last and how it ended."""
+"""`status` with processes started one by one: what is scheduled, when it last ran and how it ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOBS = {"due-reports", "sweep-imports", "sweep-reports"}
 
 
 def status(environment: Environment, *options: str) -> str:
-    """What it prints; Kafka is the part that is away, and the rest is told all the same."""
+    """What it prints; Kafka is unavailable, and the rest is reported all the same."""
     done = environment.run("-m", "fcgraph", "status", *options, KAFKA_BROKER=f"127.0.0.1:{ports.free()}", COLUMNS="80")
     assert done.returncode == AWAY, done.stderr
     return done.stdout
@@ -58,7 +58,7 @@ def test_what_is_scheduled_when_it_ran_and_how_it_ended(environment: Environment
 
     assert stop(scheduler) == 0
     key = "rq:scheduler:scheduled_jobs"
-    Redis.from_url(redis_url).zadd(key, {"scheduled-due-reports": 0})  # as it looks long after the scheduler ended
+    Redis.from_url(redis_url).zadd(key, {"scheduled-due-reports": 0})  # as if long after the scheduler ended
     assert "overdue" in status(environment)
 
 

@@ -1,4 +1,4 @@
-"""The worker process: jobs run by a plain `rq worker` and by ours; Redis comes and goes; a kill is made up for."""
+"""The worker process: jobs run by a plain `rq worker` and by ours; Redis stops and returns; killed jobs are resumed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_worker_looks_around_often_enough(environment: Environment, redis_ur
     client = Redis.from_url(redis_url)
     until(lambda: client.smembers("rq:workers"), seconds=20)
     (key,) = client.smembers("rq:workers")
-    assert 60 < client.ttl(key) <= 25 + 60  # worker_ttl and a minute: a dead one is forgotten soon
+    assert 60 < client.ttl(key) <= 25 + 60  # worker_ttl and a minute: a dead one expires soon
     assert stop(worker) == 0
 
 
@@ -86,7 +86,7 @@ def test_a_stop_while_waiting_for_redis_is_obeyed(environment: Environment, tmp_
 
 
 def test_an_import_accepted_while_redis_was_away_runs(environment: Environment, engine: Engine, tmp_path: Path) -> None:
-    import_id = accept(engine, tmp_path / "uploads", rows(3))  # nobody enqueued it
+    import_id = accept(engine, tmp_path / "uploads", rows(3))  # it was not enqueued
     environment.start("-m", "workers.worker")
     environment.start("-m", "workers.scheduler")
     until(lambda: import_row(engine, import_id).state == "SUCCEEDED", seconds=RESUME_SECONDS_MAX)
@@ -137,7 +137,7 @@ def test_a_horse_that_outlives_its_worker_ends_the_import_itself(
     assert import_row(engine, import_id).state == "RUNNING"
     environment.start("-m", "workers.worker")
     environment.start("-m", "workers.scheduler")
-    queue.enqueue_import(redis_url, import_id)  # and somebody asks for it once more
+    queue.enqueue_import(redis_url, import_id)  # and it is requested once more
     until(lambda: import_row(engine, import_id).state == "SUCCEEDED", seconds=RESUME_SECONDS_MAX)
     assert import_row(engine, import_id).attempt == 1
     assert_counted_once(engine, import_id, 6_000)
@@ -152,7 +152,7 @@ def assert_counted_once(engine: Engine, import_id: UUID, count: int) -> None:
 
 
 def horse_that_stopped(worker_pid: int) -> int:
-    """The process id of the worker's horse, once it stands still at its failpoint."""
+    """The process id of the worker's horse, once it has stopped at its failpoint."""
     found: list[int] = []
 
     def stopped() -> bool:

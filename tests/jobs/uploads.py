@@ -1,4 +1,4 @@
-"""A CSV file taken in as the API takes it, for those who then run it."""
+"""A CSV file accepted as by the API, for tests that then run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consumer lag as data: messages unread by partition, the age of the oldest, and bounded time when Kafka is away."""
+"""Consumer lag as data: unread messages by partition, the age of the oldest, bounded time when Kafka is unavailable."""
 
 from __future__ import annotations
 

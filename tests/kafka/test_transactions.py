@@ -1,6 +1,6 @@
-"""What nobody is ever delivered counts as read (transaction markers, aborted messages); what waits is shown as held.
+"""Records that are never delivered (transaction markers, aborted messages) count as read; waiting ones are held.
 
-All on Apache Kafka, which alone has transactions.
+These run on Apache Kafka, since the in-process broker has no transactions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.kafka.test_lag import commit
 from tests.waiting import until
 from tests.workers.topic import TIMEOUT_SECONDS, Topic
 
-READY_SECONDS_MAX = 0.5  # a deadline that is run into is 2 s
+READY_SECONDS_MAX = 0.5  # a read that runs into its deadline takes 2 s
 pytestmark = pytest.mark.usefixtures("apache_kafka")
 
 
@@ -134,7 +134,7 @@ def _nothing_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def readiness_in(settings: Settings) -> Iterator[Callable[[], dict[str, object]]]:
-    """Ask /health/ready; after the first time, which connects, each answer must be quick."""
+    """Call /health/ready; after the first call, which connects, each response must be fast."""
     with serving(settings) as api:
         until(lambda: api.client.get("/health/ready").json()["consumer_lag"] is not None, TIMEOUT_SECONDS)
 

@@ -1,4 +1,4 @@
-"""Every cursor that is handed out is accepted, however long what it stands for is, and pages miss nobody."""
+"""The API accepts every cursor that it returns, whatever the length of its key, and pages omit no user."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ LENGTHS = (0, 1, KEY_TEXT_MAX_CHARS - 1, KEY_TEXT_MAX_CHARS, KEY_TEXT_MAX_CHARS 
 LETTERS = ("a", "Ü", "長", "🙂", "\x01", '"', "\\")
 PAGE = "query($n: Int!, $a: String) { users(first: $n, after: $a) { edges { cursor node { userId name } } pageInfo {"
 FAST = PAGE + " hasNextPage endCursor } } }"
-SLOW = PAGE + " hasNextPage endCursor } } currencies { code } }"  # a second root field is left to Strawberry
+SLOW = PAGE + " hasNextPage endCursor } } currencies { code } }"  # Strawberry executes the second root field
 
 
 def every_order() -> list[Order]:
-    """Every order that a list of the API may have."""
+    """Every order of the lists of the API."""
     modules = [importlib.import_module(m.name) for m in pkgutil.iter_modules(queries.__path__, queries.__name__ + ".")]
     return list({v.kind: v for module in modules for v in vars(module).values() if isinstance(v, Order)}.values())
 
@@ -78,7 +78,7 @@ def api(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 def store(engine: Engine, names: list[str]) -> set[str]:
-    """Make these the only names there are besides those of the seeds; returns every id."""
+    """Replace all users except the seeds with users of these names; returns every id."""
     with db.write(engine) as connection:
         connection.execute(sa.text("ALTER TABLE users DISABLE TRIGGER USER"))
         connection.execute(sa.text("DELETE FROM users WHERE user_id::text NOT LIKE '00000000-%'"))
@@ -90,7 +90,7 @@ def store(engine: Engine, names: list[str]) -> set[str]:
 
 
 def forwards(api: Api, query: str, size: int) -> list[str]:
-    """The ids in the order in which pages of this size show them."""
+    """The ids in the order in which pages of this size return them."""
     seen: list[str] = []
     after: str | None = None
     while True:
@@ -148,11 +148,11 @@ def test_names_of_any_script_and_length(engine: Engine, api: Api, url: str, name
 
 
 def test_a_page_of_users_comes_from_the_index(engine: Engine) -> None:
-    """Sorted by the beginning of the name, as the index is: nothing is read beyond the page."""
+    """The list is sorted by the beginning of the name, as the index is, so nothing is read beyond the page."""
     page = users.users(None, PageRequest(10, after=users.cursor_of("m", uuid.UUID(int=0))), viewer=OPERATOR)
     sql = page.sql.replace("$1", "'m'").replace("$2", f"'{uuid.UUID(int=0)}'")
     with db.read(engine) as connection:
-        # Of a table as small as this one other plans cost as little.
+        # For a table as small as this one, other plans cost as little.
         for other in ("seqscan", "bitmapscan", "sort"):
             connection.execute(sa.text(f"SET LOCAL enable_{other} = off"))
         plan = "\n".join(connection.scalars(sa.text(f"EXPLAIN {sql.replace(':', chr(92) + ':')}")))

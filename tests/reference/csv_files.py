@@ -1,4 +1,4 @@
-"""Files of users for the tests, and taking one in."""
+"""Files of users for the tests, and their import."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from fcgraph import db
 from fcgraph.reference.users import Imported, import_users
 from fcgraph.settings import Settings
 
-ALICE, BOB = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))  # of the seeds
+ALICE, BOB = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))  # from the seed data
 
 
 def new(n: int) -> str:
-    """The id of a user who is not there yet."""
+    """The id of a user who does not exist yet."""
     return str(uuid.UUID(int=(0xAB << 112) + n))
 
 
 def take(engine: Engine, text: str | bytes, **changes: Any) -> Imported:
-    """Take in a file with the settings of the test."""
+    """Import a file with the settings of the test."""
     settings = Settings.model_validate(changes)
     content = text.encode() if isinstance(text, str) else text
     return import_users(engine, io.BytesIO(content), settings, changed_by="cli:tester", correlation_id="c-1")

@@ -1,4 +1,4 @@
-"""Currencies are added and changed, running intakes follow, and no change makes a stored amount a rounded one."""
+"""Currencies are added and changed, a running intake follows, and no change rounds a stored amount."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_what_no_currency_can_be_is_refused_with_its_path(
 
 
 def test_a_running_intake_sees_a_new_and_a_changed_currency(resources: Resources) -> None:
-    """The same writer goes on: a consumer has one for all its life, a worker one for each import."""
+    """The same writer continues: a consumer has one for its lifetime, a worker one per import."""
     with db.write(resources.engine) as connection:
         source = Source("KAFKA", topic_ref=intake.topic_ref(connection, "cluster", "t", "id"))
     header = read_header(f"{HEADER}\n".encode())
@@ -121,7 +121,7 @@ def test_a_running_intake_sees_a_new_and_a_changed_currency(resources: Resources
 
 @pytest.mark.parametrize("channel", ["csv", "kafka"])
 def test_each_currency_has_its_own_threshold(resources: Resources, channel: str) -> None:
-    """Lower than the others' and higher: both are looked at, strictly, and a change is for later payments alone."""
+    """Thresholds below and above the others: both apply, strictly, and a change affects later payments only."""
     save(resources.engine, "VND", 0, "5000000")
     save(resources.engine, "BHD", 3, "100.5")
     wanted = {
@@ -147,7 +147,7 @@ def test_each_currency_has_its_own_threshold(resources: Resources, channel: str)
     assert bring(1) == wanted
     save(resources.engine, "BHD", 3, "20000")
     assert bring(101) == wanted | {("BHD", "100.501"): False, ("BHD", "9999.999"): False}
-    assert sum(bool(p[7]) for p in resources.payments()) == sum(wanted.values()) * 2 - 2  # the stored ones stay
+    assert sum(bool(p[7]) for p in resources.payments()) == sum(wanted.values()) * 2 - 2  # stored ones do not change
 
 
 LOWER = "UPDATE currency SET minor_units = :units WHERE code = 'VND'"
@@ -170,7 +170,7 @@ def test_decimals_never_become_fewer_than_stored(resources: Resources, lower: Ca
         with pytest.raises((DBAPIError, Refused), match=r"more than [01] decimals"):
             lower(resources.engine, units)
     assert next(c.minor_units for c in currencies(resources.engine) if c.code == "VND") == 4
-    for units in (2, 4, 2):  # as many as are needed, and up again
+    for units in (2, 4, 2):  # as many as needed, then increased again
         lower(resources.engine, units)
     assert amounts(resources)[payment_id(1)] == "10.5000"
 
@@ -220,7 +220,7 @@ INSERT = (
 
 
 def test_a_payment_that_is_just_being_written_is_not_overlooked(resources: Resources) -> None:
-    """The writer has not committed, so nobody sees its payment; lowering waits for it, and then does."""
+    """The writer has not committed, so its payment is invisible; lowering waits for it and then sees it."""
     save(resources.engine, minor_units=2)
     resources.import_rows([row(1)])
     errors: list[BaseException] = []
@@ -236,7 +236,7 @@ def test_a_payment_that_is_just_being_written_is_not_overlooked(resources: Resou
         writer.exec_driver_sql(INSERT)
         thread.start()
         until(lambda: is_trying(resources), 10)
-        # Meanwhile others write in this currency without waiting for the one who waits.
+        # Meanwhile others write in this currency without waiting for the pending change.
         with resources.engine.begin() as another:
             another.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
             another.exec_driver_sql(INSERT)
@@ -250,14 +250,14 @@ def test_lowering_gives_up_while_payments_are_written_and_says_so(resources: Res
     resources.import_rows([row(1)])
     with resources.engine.connect() as writer, writer.begin():
         writer.exec_driver_sql(INSERT)
-        save(resources.engine, minor_units=2, suspicious_above="5")  # other changes wait for nobody
+        save(resources.engine, minor_units=2, suspicious_above="5")  # other changes do not wait
         save(resources.engine, minor_units=3)
         with pytest.raises(Unavailable, match="VND or payments in it are being written; try again"):
             save(resources.engine, minor_units=2)
 
 
 def test_a_batch_validated_before_the_change_is_validated_again(resources: Resources) -> None:
-    """Between the rules and the table the currency loses its decimals: the payment is rejected, not stored or lost."""
+    """The currency loses its decimals between validation and writing: the payment is rejected, not stored or lost."""
     save(resources.engine, minor_units=2)
     with db.write(resources.engine) as connection:
         source = Source("KAFKA", topic_ref=intake.topic_ref(connection, "cluster", "t", "id"))
@@ -269,7 +269,7 @@ def test_a_batch_validated_before_the_change_is_validated_again(resources: Resou
         save(resources.engine, minor_units=0)
         with pytest.raises(psycopg2.Error) as error, db.write(resources.engine) as connection:
             apply_batch(connection.connection.cursor(), batch)
-        assert db.may_pass(error.value)  # so that the consumer reads it again, and the worker takes the import up again
+        assert db.may_pass(error.value)  # so the consumer reads it again, and the worker resumes the import
         writer.submit_messages([(0, 1, value)], source, correlation_id="test")
         writer.drain()
     finally:

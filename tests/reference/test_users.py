@@ -1,4 +1,4 @@
-"""Users brought in by a CSV: what becomes of each row, and that a rename has its place in the order of commits."""
+"""Import of users from a CSV: the result of each row, and the place of renames in commit order."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_same_file_again_changes_nothing_and_takes_no_watermark(engine: Engi
 
 
 def test_rows_of_one_id_are_applied_in_the_order_of_arrival(engine: Engine) -> None:
-    quoted = f'"{ALICE}","B, quoted"'  # does not lie among the plain lines
+    quoted = f'"{ALICE}","B, quoted"'  # not one of the plain lines
     text = f"user_id,name\n{new(1)},One\n{ALICE},A\n{quoted}\n{new(1)},Two\n{ALICE},C\n{ALICE},C\n{BOB},X\n{BOB},Bob\n"
     assert counts(take(engine, text)) == (8, 1, 6, 1, 0)
     found = names(engine)
@@ -217,7 +217,7 @@ def test_nothing_escapes_the_history(engine: Engine, statement: str) -> None:
 
 
 def test_two_files_at_once_take_turns(engine: Engine) -> None:
-    """The same ids with other names in each: every rename starts from the name that the other file left."""
+    """The same ids with other names in each: every rename starts from the name set by the other file."""
     ids = [new(n) for n in range(200)]
     texts = ["user_id,name\n" + "".join(f"{i},{name} {i}\n" for i in ids) for name in ("One", "Two")]
     done: list[tuple[int, int, int, int, int]] = []

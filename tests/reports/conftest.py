@@ -1,4 +1,4 @@
-"""What the report's tests share: a folder for the files, a moment after the month, and one call to make a report."""
+"""Fixtures of the report tests: a folder for the files, and a call that makes a report soon after the month."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def files(tmp_path: Path) -> Files:
 
 @pytest.fixture
 def make(engine: Engine, files: Files) -> Make:
-    """Make the report of a month; May 2025, in UTC, soon after its end, unless said otherwise."""
+    """Make the report of a month; by default May 2025, in UTC, soon after its end."""
 
     def call(period: str = "2025-05", *, time_zone: str = "UTC", now: datetime = AFTER_MAY) -> reports.Generated:
         return reports.generate(engine, files, period, time_zone=time_zone, now=now, correlation_id="test")

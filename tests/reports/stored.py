@@ -1,4 +1,4 @@
-"""Payments put straight into the tables, the way the intake leaves them, for what only concerns the report."""
+"""Payments written straight to the tables, as the intake writes them, for tests of the report alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fcgraph.rules.records import COLUMNS
 
 @dataclass(frozen=True)
 class Paid:
-    """A payment between two seed users, by their numbers."""
+    """A payment between two seed users, identified by their numbers."""
 
     sender: int
     receiver: int
@@ -41,7 +41,7 @@ def store(engine: Engine, *payments: Paid) -> int:
 
 
 def insert(connection: Connection, batch_id: int, *payments: Paid) -> None:
-    """Write the payments of a batch that is open."""
+    """Write payments to an open batch."""
     for position, paid in enumerate(payments):
         connection.execute(
             sa.text(
@@ -64,7 +64,7 @@ def insert(connection: Connection, batch_id: int, *payments: Paid) -> None:
 
 
 def revise(engine: Engine, transaction_id: UUID, **changes: str) -> int:
-    """Change stored fields of a payment and keep what they were, as the intake and a resolved conflict do."""
+    """Change stored fields of a payment and store their previous values, as the intake and a resolved conflict do."""
     with db.write(engine) as connection:
         batch_id = begin_batch(connection, inserted=0, updated=1)
         stored: Any = connection.execute(
@@ -102,7 +102,7 @@ def revise(engine: Engine, transaction_id: UUID, **changes: str) -> int:
 
 
 def begin_batch(connection: Connection, *, inserted: int, updated: int) -> int:
-    """A batch without a watermark yet; its id."""
+    """Begin a batch, which has no watermark yet; returns its id."""
     batch_id: int = connection.execute(
         sa.text(
             "INSERT INTO intake_batches (kind, correlation_id, read_count, inserted_count, updated_count)"
@@ -114,7 +114,7 @@ def begin_batch(connection: Connection, *, inserted: int, updated: int) -> int:
 
 
 def end_batch(connection: Connection, batch_id: int) -> int:
-    """Take the next watermark, whose lock is held until COMMIT, for the batch."""
+    """Set the batch's watermark to the next one, whose lock is held until COMMIT."""
     watermark: int = connection.execute(
         sa.text("UPDATE intake_watermark SET last = last + 1 RETURNING last")
     ).scalar_one()

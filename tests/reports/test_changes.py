@@ -1,4 +1,4 @@
-"""How stale a version is, and what differs between two versions."""
+"""How stale a version is, and the differences between two versions."""
 
 from __future__ import annotations
 

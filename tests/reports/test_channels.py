@@ -1,4 +1,4 @@
-"""The same records through the other door, in another order, on a fresh database: the same bytes."""
+"""The same records through the other channel, in another order, into a new database, give the same bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLUMNS = ("transaction_id", "sender_id", "receiver_id", "amount", "currency", "
 
 @pytest.fixture
 def other_database_url(postgres_port: int) -> Iterator[str]:
-    """A second fresh database."""
+    """A second new database."""
     database = f"test_{uuid.uuid4().hex}"
     services.copy_template(postgres_port, database)
     yield postgres.url(postgres_port, database)
@@ -55,7 +55,7 @@ def test_the_other_channel_and_another_order_give_the_same_bytes(
     engine: Engine, database_url: str, other_database_url: str, tmp_path: Path
 ) -> None:
     payments = random_payments(400, seed=11)
-    # Some are told twice: as pending first or late, which must not matter.
+    # Some arrive twice: also as pending, before or after; it must make no difference.
     records = [record(p, p.status) for p in payments] + [record(p, "pending") for p in payments[:100]]
     chance = random.Random(12)
 

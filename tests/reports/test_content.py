@@ -1,4 +1,4 @@
-"""What stands in a report: the golden numbers, borders of days and months, currencies, and nothing volatile."""
+"""The content of a report: the golden numbers, borders of days and months, currencies, and nothing volatile."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_month_without_payments_is_its_header(engine: Engine, files: Files, ma
     assert tuple(row) == (0, [], True, 0)
 
 
-# The first and the last instants of May in the zone, and their neighbours outside.
+# The first and the last instant of May in the zone, and the nearest ones outside.
 BORDERS = {
     "UTC": ("2025-04-30T23:59:59.999999Z", "2025-05-01T00:00:00Z", "2025-05-31T23:59:59.999Z", "2025-06-01T00:00:00Z"),
     "Asia/Manila": (

@@ -1,4 +1,4 @@
-"""A report's file is durable before its row says so, comes back when it was lost, and a full disk costs nothing."""
+"""A report's file is durable before its row exists, is restored if it is missing, and survives a full disk."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ NAME = "monthly_report_2025-05_v1.csv"
 def test_bytes_then_name_then_folder_then_row(
     engine: Engine, files: Files, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the operating system is asked for, in order; each call is passed on to it."""
+    """The order of the calls to the operating system; each call is passed on to it."""
     store(engine, PAID)
-    query: list[str] = []
+    calls: list[str] = []
     fsync, replace = os.fsync, os.replace
 
     def spy_on_fsync(handle: int) -> None:
         path = Path(os.readlink(f"/proc/self/fd/{handle}"))
         if S_ISDIR(os.fstat(handle).st_mode):
-            query.append(f"folder {path.name}, {len(rows(engine))} rows")
+            calls.append(f"folder {path.name}, {len(rows(engine))} rows")
         else:
-            query.append(f"draft {path.name.startswith(DRAFT_PREFIX)}, {path.stat().st_size} bytes")
+            calls.append(f"draft {path.name.startswith(DRAFT_PREFIX)}, {path.stat().st_size} bytes")
         fsync(handle)
 
     def spy_on_replace(source: Path, target: Path) -> None:
-        query.append(f"rename to {target.name}")
+        calls.append(f"rename to {target.name}")
         replace(source, target)
 
     monkeypatch.setattr(os, "fsync", spy_on_fsync)
     monkeypatch.setattr(os, "replace", spy_on_replace)
     make()
-    parent = files.root.parent.name  # the folder itself was made just now, and must not be lost either
-    assert query == [
+    parent = files.root.parent.name  # the folder is new, and must be durable as well
+    assert calls == [
         f"folder {parent}, 0 rows",
         f"draft True, {files.size(NAME)} bytes",
         f"rename to {NAME}",
@@ -81,7 +81,7 @@ def many(count: int) -> list[Paid]:
 def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
     engine: Engine, files: Files, make: Make, room_bytes: int
 ) -> None:
-    """Full when the draft is synced at the end, and full in the midst of COPY."""
+    """The disk is full when the draft is synced at the end, or in the middle of COPY."""
     store(engine, *many(100))
     if room_bytes > BLOCK_BYTES:
         make_users_busy(engine, users=2000)
@@ -99,7 +99,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
 
 
 def make_users_busy(engine: Engine, users: int) -> None:
-    """A payment to himself on each day of May for each of many users: a file of many blocks."""
+    """Many users, each with a payment to themselves on each day of May: a file of many blocks."""
     watermark = store(engine)
     with db.write(engine) as connection:
         connection.execute(
@@ -120,7 +120,7 @@ def make_users_busy(engine: Engine, users: int) -> None:
 
 
 class SweptElsewhere(Files):
-    """A folder from which another process takes everything right after it was listed."""
+    """A folder from which another process deletes every file right after it was listed."""
 
     def stored(self) -> list[str]:
         found = super().stored()

@@ -1,4 +1,4 @@
-"""The report against a sum over the raw records by another library, line by line."""
+"""Compares the report, line by line, with sums that another library computes from the raw records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Line = tuple[str, str, str, int, int, int, int]
 
 
 def expected_lines(payments: list[Paid], zone: str) -> list[Line]:
-    """User, day, currency, cents sent and received, counts; polars does the days and the sums."""
+    """User, day, currency, cents sent and received, counts; polars computes the days and the sums."""
     records = pl.DataFrame(
         {
             "sender": [str(user(p.sender)) for p in payments],

@@ -1,4 +1,4 @@
-"""Memory stays flat however long the month: lines are written, added up and compared as they come."""
+"""Memory does not grow with the month: lines are written, added up and compared as they are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fcgraph.storage.files import Files
 from tests.reports.conftest import Make
 
 LINES = 150_000
-FLAT_BYTES = 6 * BLOCK_BYTES  # a block, its copies while it is taken apart, and change
+FLAT_BYTES = 6 * BLOCK_BYTES  # a block, its copies while it is split, and a margin
 
 
 def line(number: int, amount: int) -> bytes:

@@ -1,6 +1,6 @@
 """America/Havana on 2026-11-01: the clock goes from 01:00 back to 00:00, so that day has two midnights and 25 hours.
 
-GraphQL on both its paths, REST, drill-down, report, due months and staleness must mean the same day.
+Both GraphQL paths, REST, drill-down, report, due months and staleness must use the same day.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PAYMENTS = [
         ("4000.00", "2026-11-01T06:30:00Z"),
     )
 ]
-# A user's name in front of the totals, or a field that the fast path leaves to Strawberry.
+# `slow` adds a field that the fast path leaves to Strawberry.
 TOTALS = """query($user: UUID!, $start: Date!, $end: Date!, $slow: Boolean!) {
   dailyTotals(userIds: [$user], start: $start, end: $end) {
     rows { day totalSent sentCount payments(first: 10) { totalCount nodes { amount } } }
@@ -111,7 +111,7 @@ def test_a_month_is_stale_by_its_own_payments(engine: Engine, files: Files, make
 
 
 def test_a_date_that_comes_back(engine: Engine, files: Files, make: Make) -> None:
-    """America/St_Johns until 2011: at 00:01 the clock went back to 23:01, so the date came back for an hour."""
+    """America/St_Johns until 2011: at 00:01 the clock went back to 23:01, so the previous date returned for an hour."""
     zone = "America/St_Johns"
     store(
         engine,

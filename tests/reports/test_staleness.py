@@ -1,4 +1,4 @@
-"""What makes a report stale, through the real doors: batches out of order, statuses, conflicts, live traffic."""
+"""What makes a report stale, through the real channels: batches out of order, statuses, conflicts, live traffic."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_conflict_that_was_decided_for_the_incoming_is_a_change_of_the_month_i
 def test_every_version_made_under_traffic_is_the_month_at_its_watermark(
     engine: Engine, files: Files, make: Make
 ) -> None:
-    """Two writers commit in any order while reports are made: no version holds more or less than its watermark says."""
+    """Two writers commit in any order during report generation; each version matches its watermark exactly."""
     ended = threading.Event()
 
     def pay(sender: int) -> None:

@@ -1,4 +1,4 @@
-"""One content, one version: re-runs, new versions, months that run or have not begun, and two processes at once."""
+"""One version per content: re-runs, new versions, current and future months, and two processes at once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ print(made.version, made.unchanged)
 
 
 def start(database_url: str, files: Files, failpoint: str = "") -> subprocess.Popen[str]:
-    """A process of its own that makes the report of May."""
+    """Start a separate process that makes the report of May."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, database_url, str(files.root)],
         env={"FCGRAPH_FAILPOINT": failpoint},
@@ -108,9 +108,9 @@ def test_a_running_month_is_marked_until_its_end(engine: Engine, make: Make) -> 
     assert rows(engine) == [("2025-05", 1, False, 1)]
     assert make(now=datetime(2025, 5, 31, 23, 59, 59, tzinfo=UTC)).unchanged
     assert rows(engine) == [("2025-05", 1, False, 1)]
-    assert make(now=datetime(2025, 6, 1, tzinfo=UTC)).unchanged  # the same bytes, now known to be the whole month
+    assert make(now=datetime(2025, 6, 1, tzinfo=UTC)).unchanged  # the same bytes, now known to be complete
     assert rows(engine) == [("2025-05", 1, True, 1)]
-    assert make(now=datetime(2025, 5, 31, tzinfo=UTC)).unchanged  # a clock that was put back makes it no less whole
+    assert make(now=datetime(2025, 5, 31, tzinfo=UTC)).unchanged  # a clock that was set back does not change that
     assert rows(engine) == [("2025-05", 1, True, 1)]
 
 
@@ -126,7 +126,7 @@ def test_the_same_bytes_again_stand_for_the_later_snapshot(engine: Engine, files
     store(engine, PAID)
     make()
     made_at = column(engine, "generated_at")
-    store(engine, replace(LATE, status="pending"))  # a change of the month that does not change its report
+    store(engine, replace(LATE, status="pending"))  # a change in the month that does not change its report
     assert rows(engine) == [("2025-05", 1, True, 1)]
     assert make(now=datetime(2025, 7, 1, tzinfo=UTC)).unchanged
     assert rows(engine) == [("2025-05", 1, True, 2)]

@@ -1,4 +1,4 @@
-"""The report in the terminal says what the file says."""
+"""The report in the terminal shows the content of the file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shown(engine: Engine, files: Files, width: int = 120, **options: Any) -> str
 
 
 def cells(text: str, start: str) -> list[list[str]]:
-    """The words of the lines that begin so, without the frame."""
+    """The words of the lines that begin with this text, without the frame."""
     lines = [line.strip("│ ").replace("│", " ").split() for line in text.splitlines()]
     return [words for words in lines if words and words[0] == start]
 
@@ -51,7 +51,7 @@ def test_totals_days_and_lines_are_shown(engine: Engine, files: Files, make: Mak
 
 
 def bars(text: str) -> list[tuple[str, int]]:
-    """The amount and the length of the bar in eighths of a cell, of each day of a chart of one currency."""
+    """Each day's amount and length of the bar (in eighths of a cell), in a chart of one currency."""
     eighths = {block: n for n, block in enumerate(" ▏▎▍▌▋▊▉█")}
     rows = [words for n in range(1, 32) for words in cells(text, f"{n:02}")]
     return [(words[2], sum(eighths[block] for block in "".join(words[3:]))) for words in rows]
@@ -63,8 +63,8 @@ def test_a_bar_is_as_long_as_its_days_share(engine: Engine, files: Files, make: 
     make()
     found = bars(shown(engine, files))
     assert found[:3] == [("1,000.00", 320), ("500.00", 160), ("-", 0)]
-    assert found[3:30] == [("-", 0)] * 27  # a day without payments is a day of the chart
-    assert found[30] == ("0.01", 1)  # something is never nothing
+    assert found[3:30] == [("-", 0)] * 27  # a day without payments is in the chart as well
+    assert found[30] == ("0.01", 1)  # a small amount still has a bar
 
 
 def test_a_long_file_shows_its_first_lines_and_all_its_days(engine: Engine, files: Files, make: Make) -> None:
@@ -89,7 +89,7 @@ def test_it_fits_the_terminal_and_nothing_is_cut(engine: Engine, files: Files, m
     assert cells(text, "31")[0][:3] == ["31", "Sat", "123,456,789.00"]
     assert "".join(text.split()).count("3,827,160,459.00") == 6 * 3  # a sum below each chart; sent and received
     assert "…" not in text
-    if width < 100:  # folded; the other half is below
+    if width < 100:  # wrapped; the other half is below
         assert cells(text, "00000000-0000-0000")[0][1:3] == ["2025-05-01", "CHF"]
         assert "-0000-000000000001" in text
     else:
@@ -106,7 +106,7 @@ def test_no_number_is_cut_however_long_it_is(engine: Engine, files: Files, make:
     text = shown(engine, files, width=width)
     assert "…" not in text
     written, double = f"{Decimal(amount):,}", f"{2 * Decimal(amount):,}"
-    # Each payment once for who sent it, once for who received it, and once in the chart; sums there and twice below.
+    # Each payment is shown for its sender, for its receiver and in the chart; sums are shown there and twice below.
     numbers = Counter(text.replace("│", " ").split())
     assert (numbers[written], numbers[double]) == (2 * 2 * 2 + 2 * 2, 2 * 3)
     assert numbers["2025-05-10"] == numbers["2025-05-31"] == 4

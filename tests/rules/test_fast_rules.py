@@ -1,4 +1,4 @@
-"""The quick way accepts nothing that the rules refuse, and says the same of what it accepts."""
+"""The fast path accepts nothing that the rules reject, and yields the same records for what it accepts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.intake.cases import GOOD, VALUES
 LATEST = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
 RULE = CurrencyRule(2, Decimal(10000))
 CURRENCIES = {"USD": RULE, "EUR": RULE, "PHP": CurrencyRule(3, Decimal(5))}
-# As many decimals as there can be: none, one, two, three and four.
+# Every possible number of decimals: none, one, two, three and four.
 MORE_CURRENCIES = CURRENCIES | {code: CurrencyRule(n, Decimal(5)) for n, code in ((0, "JPY"), (1, "XBB"), (4, "CLF"))}
 
 
 class Everybody:
-    """The quick way leaves users to the judge, so here every user is known."""
+    """The fast path leaves users to the validator, so here every user is known."""
 
     def __contains__(self, _: object) -> bool:
         return True
@@ -35,7 +35,7 @@ OF_COLUMN = {column: sorted({v.text for v in VALUES if v.column == column}) for 
 
 
 def value_of(column: str) -> st.SearchStrategy[str]:
-    """The good value, a value of the table, or that one with a character of any script put in."""
+    """The good value, a value of the table, or a value of the table with an inserted character of any script."""
     table = st.sampled_from([GOOD[column], *OF_COLUMN[column]])
     more = st.sampled_from(["0", "9", "٣", "３", "e5", "_", ".", "-", "+", " ", "Z", "a", "F", "\t", "é", "'", "5:00"])
     changed = st.builds(lambda text, at, extra: text[:at] + extra + text[at:], table, st.integers(0, 40), more)
@@ -136,7 +136,7 @@ KINDS_OF_ORDER = (COLUMNS, tuple(reversed(COLUMNS)), ("currency", *(c for c in C
 @pytest.mark.parametrize("order", KINDS_OF_ORDER, ids=["usual", "reversed", "currency first"])
 @pytest.mark.parametrize("decimals", range(5))
 def test_a_currency_with_fewer_or_more_decimals_sends_no_row_to_the_rules(decimals: int, order: Sequence[str]) -> None:
-    """Each currency's rows are taken quickly with all the decimals it allows, whatever the others allow."""
+    """The fast path accepts each currency's rows with all the decimals it allows, whatever the others allow."""
     known = {"USD": RULE, "EUR": RULE, "JPY": CurrencyRule(0, Decimal(5)), "BHD": CurrencyRule(3, Decimal(5))}
     known["XBB"] = CurrencyRule(decimals, Decimal(5))
     rows = [

@@ -1,4 +1,4 @@
-"""The rules on their own: every value of the table, all problems of a row, and what an incoming record does."""
+"""The rules alone: every value of the table, all problems of a row, and the outcome of an incoming record."""
 
 from __future__ import annotations
 
@@ -111,4 +111,6 @@ def test_a_conflict_names_the_fields_that_differ() -> None:
     assert records.differences(STORED, incoming) == (("amount", "250.00", "9.00"), ("currency", "USD", "EUR"))
     assert [p.code for p in records.conflict_problems(STORED, incoming)] == ["CONTENT_DIFFERS"] * 2
     reversal = records.conflict_problems(STORED._replace(status="failed"), STORED._replace(status="completed"))
-    assert reversal == (Problem("status", "STATUS_REVERSAL", "the stored payment is failed and stays so", "completed"),)
+    assert reversal == (
+        Problem("status", "STATUS_REVERSAL", "the stored payment is failed and cannot change", "completed"),
+    )

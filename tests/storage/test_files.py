@@ -1,4 +1,4 @@
-"""Stored files appear whole or not at all, and no key leads out of the folder."""
+"""Stored files appear complete or not at all, and no key leads out of the folder."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_stream_that_breaks_leaves_the_old_file_and_nothing_else(files: Files)
 @pytest.mark.parametrize(
     "key", ["", ".", "..", "../a", "a/b", "/etc/passwd", ".draft-x", "a\0b", "a\n", "ä", "x" * 201]
 )
-def test_a_key_that_is_no_default_name_is_refused(files: Files, key: str) -> None:
+def test_a_key_that_is_not_a_plain_name_is_refused(files: Files, key: str) -> None:
     for use in (files.path, files.open, files.size, files.delete):
         with pytest.raises(ValueError, match="plain name"):
             use(key)

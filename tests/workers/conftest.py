@@ -1,4 +1,4 @@
-"""A topic to send to and consumers to start, for the tests of the Kafka edge."""
+"""A topic to send to and consumers to start, for the tests of the Kafka channel."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def topic(settings: Settings) -> Topic:
 
 @pytest.fixture
 def start_consumer(settings: Settings, tmp_path: Path) -> Iterator[StartConsumer]:
-    """Start `python -m workers.consumer`, with other settings where given; whatever still runs is killed at the end."""
+    """Start `python -m workers.consumer`, with overridden settings; running ones are killed at the end."""
     started: list[Process] = []
 
     def start(**more: str) -> Process:
-        # The shortest session Kafka allows: a test that ends a consumer waits for as long.
+        # The shortest session Kafka allows: a test that ends a consumer waits that long.
         more = {"KAFKA_SESSION_TIMEOUT_SECONDS": "6", **more}
         found = Process("workers.consumer", tmp_path / f"consumer-{len(started)}.log", settings, **more)
         started.append(found)

@@ -1,4 +1,4 @@
-"""A process of ours under test: started with the test's settings, its log lines read as data."""
+"""One of our processes under test: started with the test's settings, its log lines read as data."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Process:
         return found
 
     def wait_for(self, name: str, seconds: float, count: int = 1) -> None:
-        """Wait until it has logged the event `count` times; fails when it ends before."""
+        """Wait until it has logged the event `count` times; fail when it ends before that."""
 
         def there() -> bool:
             if len(self.events(name)) >= count:

@@ -1,4 +1,4 @@
-"""The consumer end to end: messages become outcomes, bad ones are kept and stop nothing, offsets follow PostgreSQL."""
+"""The consumer end to end: messages become outcomes, bad ones are stored, offsets follow PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The consumer killed at its worst moments or set back; a topic made anew: nothing is lost, nothing doubled."""
+"""The consumer killed at critical moments or reset; a recreated topic: nothing is lost, nothing duplicated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.workers.topic import Topic, value
 from tests.workers.topic_counts import payments, records, topic_counts
 
 READY_SECONDS = 20
-BACK_SECONDS = 15  # from a restart after a kill until messages are consumed again
+BACK_SECONDS = 15  # from a restart until messages are consumed again
 
 
 @pytest.mark.parametrize("moment", ["messages-committed=kill", "messages-submitted=kill"])
@@ -49,20 +49,20 @@ def test_offsets_set_back_change_nothing(start_consumer: StartConsumer, topic: T
     assert (topic_counts(engine, topic.name), payments(engine), records(engine)) == before
 
 
-def test_an_offset_without_an_count_in_postgresql_skips_nothing(
+def test_an_offset_without_a_position_in_postgresql_skips_nothing(
     start_consumer: StartConsumer, topic: Topic, engine: Engine
 ) -> None:
     first = start_consumer()
     first.wait_for("partitions_assigned", READY_SECONDS)
     assert first.terminate() == 0
     topic.send(value(n) for n in range(1, 41))
-    topic.set_back(10)  # as another database's consumer has left it
+    topic.set_back(10)  # as left by a consumer of another database
     start_consumer()
     until(lambda: payments(engine) == 40, READY_SECONDS)
 
 
-@pytest.mark.parametrize("check_seconds", ["0.001", "2"])  # found with the next messages, or while nothing comes
-def test_a_topic_made_anew_is_a_new_count_and_is_read_from_its_beginning(
+@pytest.mark.parametrize("check_seconds", ["0.001", "2"])  # detected with the next messages, or while idle
+def test_a_recreated_topic_is_another_topic_and_is_read_from_its_beginning(
     start_consumer: StartConsumer, topic: Topic, engine: Engine, apache_kafka: object, check_seconds: str
 ) -> None:
     consumer = start_consumer(KAFKA_TOPIC_CHECK_SECONDS=check_seconds)
@@ -71,7 +71,7 @@ def test_a_topic_made_anew_is_a_new_count_and_is_read_from_its_beginning(
     until(topic.is_read, READY_SECONDS)
     topic.delete()
     topic.make()
-    topic.send(value(n) for n in range(101, 401))  # more than before: the old offsets are valid ones in the new topic
+    topic.send(value(n) for n in range(101, 401))  # more than before: the old offsets are valid in the new topic
     until(lambda: payments(engine) == 400, 2 * READY_SECONDS)
     with db.read(engine) as connection:
         topics = connection.scalar(sa.text("SELECT count(DISTINCT topic_id) FROM kafka_topics"))

@@ -1,4 +1,4 @@
-"""How the consumer ends: a bug, a wrong setting and being stopped are told apart by exit code and log line."""
+"""How the consumer ends: exit code and log line distinguish a bug, a wrong setting and a stop."""
 
 from __future__ import annotations
 

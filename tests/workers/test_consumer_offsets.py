@@ -1,4 +1,4 @@
-"""The consumer's offsets: they follow behind transaction markers, and what was deleted unread is a gap."""
+"""The consumer's offsets: they move past transaction markers, and messages deleted unread are a gap."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.workers.topic_counts import payments, positions, topic_counts
 
 READY_SECONDS = 20
 BACK_SECONDS = 30
-ANSWERED_SECONDS = 1.5  # a broker without messages holds a question for half a second
+ANSWERED_SECONDS = 1.5  # a broker without messages delays a fetch for half a second
 pytestmark = pytest.mark.usefixtures("apache_kafka")
 
 
@@ -68,7 +68,7 @@ def test_offsets_follow_behind_markers_and_aborted_messages(
     until(lambda: {p: n for p, n in topic.committed().items() if n} == ends, READY_SECONDS)
     assert positions(engine) == ends
     assert (payments(engine), topic_counts(engine, topic.name).read) == (5, 5)
-    # It goes on from there after a restart, also from a kill, and says nothing unusual.
+    # It continues from there after a restart, also after a SIGKILL, and logs nothing unusual.
     consumer.kill()
     again = start_consumer()
     again.wait_for("partitions_assigned", BACK_SECONDS)
@@ -126,7 +126,7 @@ def test_messages_deleted_unread_are_a_gap_that_is_recorded_once_and_shown(
     topic.send((value(n) for n in range(11, 31)), partition=0)
     topic.send((value(n) for n in range(31, 36)), partition=1)
     delete_before(topic, 0, 20)  # half of the unread ones
-    delete_before(topic, 1, 5)  # all of a partition that never had a message before
+    delete_before(topic, 1, 5)  # all of a partition that had no messages before
     second = start_consumer()
     second.wait_for("kafka_gap", READY_SECONDS, count=2)
     until(lambda: payments(engine) == 20, READY_SECONDS)
@@ -162,10 +162,10 @@ def test_a_gap_that_arises_while_the_consumer_reads(
     consumer.wait_for("partitions_assigned", READY_SECONDS)
     topic.send([value(1)], partition=0)
     until(topic.is_read, READY_SECONDS)
-    os.kill(consumer.pid, signal.SIGSTOP)  # as slow as can be
+    os.kill(consumer.pid, signal.SIGSTOP)  # as slow as possible
     stopped_at = time.monotonic()
     try:
-        # The broker answers a question that is under way, and it will find no other until the messages are gone.
+        # The broker completes the fetch in progress, and gets no other until the messages are gone.
         until(lambda: time.monotonic() - stopped_at > ANSWERED_SECONDS, READY_SECONDS)
         topic.send((value(n) for n in range(2, 12)), partition=0)
         delete_before(topic, 0, 6)

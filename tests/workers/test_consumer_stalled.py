@@ -1,4 +1,4 @@
-"""A consumer that makes no progress is not running: `status` says so within the limit, and takes it back."""
+"""A consumer without progress is stalled: `status` reports it within the limit, and clears it afterwards."""
 
 from __future__ import annotations
 

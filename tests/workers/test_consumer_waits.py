@@ -1,4 +1,4 @@
-"""The consumer while PostgreSQL is away: it waits and says so, and nothing becomes a rejection."""
+"""The consumer while PostgreSQL is unavailable: it waits and logs it, and nothing becomes a rejection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BACK_SECONDS = 30  # from PostgreSQL's return until messages are written again
 
 @pytest.fixture
 def postgresql(settings: Settings) -> Iterator[Proxy]:
-    """A proxy before the database."""
+    """A proxy in front of the database."""
     url = sa.make_url(settings.database_url)
     proxy = Proxy(url.host or "127.0.0.1", url.port or 5432)
     yield proxy

@@ -1,4 +1,4 @@
-"""The consumer's name in its group: another one for each that runs, the same one again after an end."""
+"""The consumer's name in its group: unique among running consumers, and reused after one ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample sender: lines arrive byte for byte, keyed by payment; what does not arrive is counted and told."""
+"""The sample sender: lines arrive byte for byte, keyed by payment; undelivered messages are counted and reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINES = (
 
 
 def run(settings: Settings, tmp_path: Path, *arguments: str, **more: str) -> tuple[int, str]:
-    """The sender's exit code and what it said."""
+    """The sender's exit code and output."""
     process = Process("workers.producer", tmp_path / "producer.log", settings, *arguments, **more)
     return process.end(END_SECONDS), process.text()
 
@@ -63,7 +63,7 @@ def test_lines_arrive_as_they_are_and_one_payment_keeps_its_order(settings: Sett
     code, said = run(settings, tmp_path, "--file", str(file))
     assert code == producer.DELIVERED, said
     assert "4 delivered" in said
-    assert "What became of them" in said
+    assert "Outcomes: " in said
     messages = received(settings, 4)
     assert sorted(value or b"" for _, value, _ in messages) == sorted(line for line in LINES if line)
     of_payment = [(value, partition) for key, value, partition in messages if key is not None]
@@ -78,7 +78,7 @@ def test_the_sample_is_sent_by_default_and_the_topic_made(settings: Settings, tm
     assert (len(lag.partitions), lag.total) == (settings.kafka_partitions, 3)
 
 
-def test_a_rate_is_stored(settings: Settings, tmp_path: Path) -> None:
+def test_messages_are_sent_at_the_rate(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
     file.write_bytes(b"{}\n" * 11)
     started_at = time.monotonic()
@@ -89,7 +89,7 @@ def test_a_rate_is_stored(settings: Settings, tmp_path: Path) -> None:
 
 def test_what_is_not_delivered_is_counted(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
-    file.write_bytes(b"{}\n" * 3 + b"x" * 3_000_000 + b"\n")  # the last is more than a message may have
+    file.write_bytes(b"{}\n" * 3 + b"x" * 3_000_000 + b"\n")  # the last exceeds the message limit
     code, said = run(settings, tmp_path, "--file", str(file))
     assert code == producer.NOT_DELIVERED
     assert "3 delivered" in said
@@ -108,7 +108,7 @@ def test_kafka_away_and_a_file_that_is_not_there(settings: Settings, tmp_path: P
 def test_a_broker_that_has_just_started_gives_no_warning(
     settings: Settings, apache_kafka: services.Kafka, tmp_path: Path
 ) -> None:
-    """Until it has a producer number it answers that it is loading, and librdkafka asks again."""
+    """Until it has a producer id the broker reports that it is loading, and librdkafka retries."""
     choice = services.choose_kafka(Settings.model_validate({"kafka_embedded": apache_kafka.kind}))
     with services.kafka_server(tmp_path / "fresh", choice) as fresh:
         code, said = run(settings.model_copy(update={"kafka_broker": fresh.address}), tmp_path)

@@ -1,4 +1,4 @@
-"""A topic as the tests use it: send messages, read the group's offsets, set them back, delete it and make it anew."""
+"""A topic as the tests use it: send messages, read the group's offsets, reset them, delete and recreate it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARTITIONS = 4
 
 
 def payment(number: int, **changes: object) -> dict[str, object]:
-    """A good message; `number` makes its id."""
+    """A valid message; `number` determines its id."""
     return {
         "transaction_id": str(UUID(int=number)),
         "sender_id": "00000000-0000-0000-0000-000000000001",
@@ -32,7 +32,7 @@ def payment(number: int, **changes: object) -> dict[str, object]:
 
 
 def value(number: int, **changes: object) -> bytes:
-    """A good message as it is sent."""
+    """A valid message as sent."""
     return json.dumps(payment(number, **changes)).encode()
 
 
@@ -46,12 +46,12 @@ class Topic:
         self.admin = AdminClient({"bootstrap.servers": self.broker, "log_level": 0})
 
     def make(self, partitions: int = PARTITIONS) -> None:
-        """Make it on Apache Kafka; the in-process broker makes topics when they are first named."""
+        """Create it on Apache Kafka; the in-process broker creates topics when they are first named."""
         for made in self.admin.create_topics([NewTopic(self.name, partitions, 1)]).values():
             made.result(TIMEOUT_SECONDS)
 
     def delete(self) -> None:
-        """Delete it, and wait until the cluster says that it is gone."""
+        """Delete it, and wait until the cluster confirms it."""
         for deleted in self.admin.delete_topics([self.name]).values():
             deleted.result(TIMEOUT_SECONDS)
         until(lambda: self.name not in self.admin.list_topics(timeout=TIMEOUT_SECONDS).topics, TIMEOUT_SECONDS)
@@ -79,7 +79,7 @@ class Topic:
         return count
 
     def lag(self) -> kafka_lag.Lag:
-        """How far the group is behind."""
+        """The group's lag."""
         return kafka_lag.read_lag(self.broker, self.name, self.group, timeout_seconds=TIMEOUT_SECONDS)
 
     def is_read(self) -> bool:
@@ -92,14 +92,14 @@ class Topic:
         return {p.partition: p.next_offset for p in self.lag().partitions if p.next_offset is not None}
 
     def set_back(self, offset: int = 0, within_seconds: float = 30) -> None:
-        """Set the group's offsets of all partitions, as its only member: waits until nobody else is left in it."""
+        """Set the group's offsets of all partitions, as its only member: waits until there is no other member."""
         wanted = [TopicPartition(self.name, p.partition, offset) for p in self.lag().partitions]
         consumer = Consumer(
             {
                 "bootstrap.servers": self.broker,
                 "group.id": self.group,
                 "enable.auto.commit": False,
-                "session.timeout.ms": 6000,  # the in-process broker takes the newest member's for all of them
+                "session.timeout.ms": 6000,  # the in-process broker uses the newest member's for all of them
                 "log_level": 0,
             }
         )

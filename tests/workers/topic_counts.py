@@ -31,7 +31,7 @@ def topic_counts(engine: Engine, topic: str) -> TopicCounts:
 
 
 def topic_counts_by(connection: Connection, topic: str) -> TopicCounts:
-    """As `topic_counts`, in a transaction at hand."""
+    """As `topic_counts`, in an existing transaction."""
     sums = ", ".join(f"coalesce(sum(r.{column}), 0)::bigint" for column in COUNT_COLUMNS)
     statement = sa.text(
         f"SELECT {sums} FROM kafka_ranges r JOIN intake_batches USING (batch_id)"
@@ -47,14 +47,14 @@ def payments(engine: Engine) -> int:
 
 
 def positions(engine: Engine) -> dict[int, int]:
-    """The next offset to be counted, by partition."""
+    """The next offset, by partition."""
     with db.read(engine) as connection:
         found = connection.execute(sa.text("SELECT partition, next_offset FROM kafka_positions WHERE next_offset > 0"))
         return {row.partition: row.next_offset for row in found}
 
 
 class StoredRecord(NamedTuple):
-    """A kept record, as far as the tests look at it."""
+    """An intake record, with the fields that the tests check."""
 
     partition: int
     position: int
@@ -63,7 +63,7 @@ class StoredRecord(NamedTuple):
 
 
 def records(engine: Engine) -> list[StoredRecord]:
-    """All kept records, by place."""
+    """All intake records, by place."""
     statement = sa.text("SELECT partition, position, raw, problems FROM intake_records ORDER BY partition, position")
     with db.read(engine) as connection:
         return [

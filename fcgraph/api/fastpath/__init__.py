@@ -1,9 +1,9 @@
-"""The fast path: root fields that SQL can answer are written by PostgreSQL as JSON and passed through.
+"""The fast path: PostgreSQL writes root fields that SQL can answer as JSON, and the API passes it through.
 
-Strawberry stays the schema, the validator, the error path, and answers the root fields that are not known here. Both
-paths use the SQL of `fcgraph.queries` and give the same bytes. A root field is one statement with one text as its
-result: `selection` is what an operation selects, `objects` writes what comes from a row and what lies inside it,
-`connections` and `totals` what stands around rows, `plans` the statement, `remainder` the query for Strawberry.
+Strawberry provides the schema, validation and error handling, and answers the root fields that are not known here. Both
+paths use the SQL of `fcgraph.queries` and produce the same bytes. A root field is one statement with one text as its
+result. `selection` finds what an operation selects, `objects` writes rows and the objects inside them, `connections`
+and `totals` write what surrounds the rows, `plans` builds the statement, `remainder` the query for Strawberry.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ PLANS_MAX = 16  # per document: one for each combination of the conditions of @i
 CONDITION_NAMES = "condition names"
 
 T = TypeVar("T")
-Part = Root | bytes | str  # what answers a root field: SQL, bytes that are known, or (its key) Strawberry
-# Runs what Strawberry must answer: a query and its variables to the JSON of each key, or None when there are errors.
+Part = Root | bytes | str  # what answers a root field: SQL, constant bytes, or Strawberry (a key)
+# Runs the part for Strawberry: from a query and its variables to the JSON of each key, or None if there are errors.
 Remaining = Callable[[str, dict[str, Any], Context], Awaitable[dict[str, bytes] | None]]
 
 
 class Plan(NamedTuple):
-    """The root fields with what answers each, and the query of those that are left to Strawberry."""
+    """How each root field is answered, and the query for the fields that are left to Strawberry."""
 
     parts: list[tuple[bytes, Part]]
     remaining: Remainder | None
 
 
 class FastPath:
-    """Answers operations without executing them field by field, where it can."""
+    """Answers operations without executing them field by field, where possible."""
 
     def __init__(self, schema: GraphQLSchema, slow_statements_max: int) -> None:
         self._schema = schema
-        # What took long last time waits for its turn, so that what is quick finds a processor free.
+        # Statements that were slow last time are queued, so that fast ones find a free processor.
         self._slow = asyncio.Semaphore(slow_statements_max)
 
     async def answer(self, admitted: Admitted, context: Context, remaining: Remaining) -> list[bytes] | None:
-        """The body of the answer, in parts that make it up; None when Strawberry must answer (or say what is wrong).
+        """The body of the answer in parts; None when Strawberry must answer (or report what is wrong).
 
         Raises Unavailable, and LimitReached when a statement takes too long.
         """
@@ -91,10 +91,10 @@ class FastPath:
         return [*parts, b"}}"]
 
     def turn(self, admitted: Admitted, context: Context) -> AbstractAsyncContextManager[object]:
-        """For Strawberry, when `answer` had none: what was slow before is slow once more."""
+        """For Strawberry, when `answer` returned None: operations that were slow before are queued."""
         made = admitted.prepared.plans.get(self._plan_key(admitted))
         slow = admitted.prepared.seconds > context.settings.slow_answer_seconds
-        # It asks the same again as `answer` did.
+        # Strawberry runs the same queries as `answer` did.
         if made is not None:
             slow = slow or any(isinstance(part, Root) and _is_slow(part, context) for _, part in made.parts)
         return self._slow if slow else nullcontext()
@@ -107,7 +107,7 @@ class FastPath:
         else:
             row = await _timed(root, context.reader.row(statement))
             found = [] if row is None else [row[0]]
-        # NULL: more than an answer may have; Strawberry says of what.
+        # NULL: the answer exceeds a limit; Strawberry reports which one.
         return None if None in found else found or [b"null"]
 
     def _plan_key(self, admitted: Admitted) -> tuple[object, ...]:
@@ -136,7 +136,7 @@ class FastPath:
                 parts.append((key, field.key))
                 left.append(field)
         if not any(isinstance(part, Root) for _, part in parts):
-            return None  # nothing of it is faster here
+            return None  # the fast path answers no part of it
         return Plan(parts, remainder(left, operation, prepared.fragments) if left else None)
 
 

@@ -1,4 +1,4 @@
-"""A connection as SQL: the page's rows, and what stands around them, become one JSON text."""
+"""A connection as SQL: the rows of the page and the fields around them become one JSON text."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from fcgraph.queries.pages import PageRequest, cursor_sql
 
 @dataclass(slots=True)
 class Lateral:
-    """What is looked up beside each row of the page because it has to be counted over all of them.
+    """Lateral joins for each row of the page, for lists that have to be counted over all rows together.
 
-    Each SELECT gives one row of `json` and `rows`; in it `o.id` is the row's `id`, NULL for the row behind the page.
+    Each SELECT returns one row of `json` and `rows`; in it `o.id` is the row's `id`, NULL for the row after the page.
     """
 
     id: str
-    rows_max: int  # of all together; when there are more, the connection is NULL
+    rows_max: int  # of all rows together; when there are more, the connection is NULL
     selects: list[str] = field(default_factory=list)
 
     def add(self, select: str) -> str:
-        """SQL of its `json`."""
+        """Add a SELECT; returns the SQL of its `json`."""
         self.selects.append(select)
         return f"b{len(self.selects)}.json"
 
     def joins(self, of_page: str) -> str:
-        """What follows the rows in FROM."""
+        """The joins that follow the rows in FROM."""
         named = [f"(SELECT {self.id} AS id{f' WHERE {of_page}' if of_page else ''}) o"]
         named += [f"({select}) b{n}" for n, select in enumerate(self.selects, 1)]
         return "".join(f" LEFT JOIN LATERAL {each} ON true" for each in named)
 
     def bounded(self, members: str) -> str:
-        """The connection's text, or NULL."""
+        """The connection's text, or NULL when there are too many rows."""
         rows = " + ".join(f"COALESCE(sum(b{n}.rows), 0)" for n in range(1, len(self.selects) + 1))
         return f"CASE WHEN {rows} <= {self.rows_max} THEN {members} END"
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a connection is of: SQL of its rows under `alias`, of their sort key, their count, and of one row's JSON."""
+    """The rows of a connection: SQL of the rows under `alias`, their sort key, their count, and the JSON of one row."""
 
     alias: str
     kind: str
@@ -52,7 +52,7 @@ class Rows:
     lateral: Lateral | None = None
 
     def order(self, descending: bool) -> str:
-        """ORDER BY for the list's order, or against it."""
+        """ORDER BY in the list's order or in reverse."""
         return ", ".join(f"{sql} {'DESC' if descending else 'ASC'}" for sql, _ in self.key)
 
     @property
@@ -67,7 +67,7 @@ def connection_sql(fields: list[Selected], page: PageRequest, rows: Rows) -> str
     writer = _Writer(page, rows, f"{rows.alias}.n <= {page.size}" if further else "")
     members = object_of([(f.key, writer.member(f)) for f in fields])
     if further:
-        # The row behind the page says whether there are more.
+        # The row after the page shows whether there are more.
         read = rows.order(rows.descending != page.backwards)
         source = (
             f"SELECT {rows.alias}.*, row_number() OVER (ORDER BY {read}) AS n, count(*) OVER () AS total"
@@ -84,7 +84,7 @@ def connection_sql(fields: list[Selected], page: PageRequest, rows: Rows) -> str
 
 
 def _looks_further(field: Selected, page: PageRequest) -> bool:
-    """Whether a field of PageInfo needs the page's rows and the one behind it."""
+    """Whether a field of PageInfo needs the rows of the page and the row after it."""
     more, cursor = ("hasPreviousPage", page.after) if page.backwards else ("hasNextPage", page.before)
     return field.name in ("startCursor", "endCursor") or (field.name == more and cursor is None)
 
@@ -95,7 +95,7 @@ class _Writer:
 
     page: PageRequest
     rows: Rows
-    of_page: str  # which of the rows that are read belong to the page; empty when all do
+    of_page: str  # SQL: which rows belong to the page; empty when all do
 
     def member(self, field: Selected) -> str:
         if field.name == "__typename":
@@ -127,7 +127,7 @@ class _Writer:
         if field.name in ("hasNextPage", "hasPreviousPage"):
             if _looks_further(field, self.page):
                 return f"(count(*) > {size})::text"
-            # Behind a cursor there is always something: the row that it stands for.
+            # Beyond a cursor there is always a row: the one that it stands for.
             cursor = self.page.before if field.name == "hasNextPage" else self.page.after
             return constant("false" if cursor is None else "true")
         n, total = f"{self.rows.alias}.n", f"{self.rows.alias}.total"

@@ -1,6 +1,6 @@
-"""Objects as SQL: a selection of a payment, a user, a daily total becomes one expression of its JSON text.
+"""Objects as SQL: a selection of a payment, a user or a daily total becomes one expression of its JSON text.
 
-What lies inside is looked up for the row at hand. Every SELECT has its own `t`, `u`, `d` or `b`; the innermost counts.
+Nested objects are looked up for the current row. Every SELECT has its own `t`, `u`, `d` or `b`; the innermost applies.
 """
 
 from __future__ import annotations
@@ -45,29 +45,29 @@ PAYMENT_KEY = (("t.timestamp", "timestamptz"), ("t.transaction_id", "uuid"))
 
 @dataclass(frozen=True, slots=True)
 class PlanContext:
-    """What a statement in the making needs: who asks with which variables, its values so far, and where we are."""
+    """What is needed to build a statement: the context, the variables, the values so far, and the current position."""
 
     context: Context
-    variables: dict[str, Any]  # as their types want them
+    variables: dict[str, Any]  # coerced to their types
     values: Values
     roots: int = 1  # root fields of the operation
     in_list: bool = False  # inside the rows of a page
-    lateral: Lateral | None = None  # where to put what has to be counted over all rows of the page
-    totals: TotalsQuery | None = None  # the daily totals inside whose rows we are
+    lateral: Lateral | None = None  # for lists that have to be counted over all rows of the page
+    totals: TotalsQuery | None = None  # the daily totals whose rows are being written
 
     def arguments(self, field: Selected) -> dict[str, Any]:
-        """The field's arguments as their types want them."""
+        """The field's arguments, coerced to their types."""
         return get_argument_values(field.parent.fields[field.name], field.node, VariableValues({}, self.variables))
 
     def page(self, arguments: dict[str, Any]) -> PageRequest:
-        """The page that a connection's arguments ask for."""
+        """The page that a connection's arguments request."""
         return self.context.page(
             arguments.get("first"), arguments.get("after"), arguments.get("last"), arguments.get("before")
         )
 
 
 def object_sql(shape: Shape, fields: list[Selected], plan: PlanContext) -> str:
-    """An expression: the JSON text of the object of this shape in the row at hand. Raises NotFast."""
+    """An expression: the JSON text of the object with this shape in the current row. Raises NotFast."""
     return object_of([(f.key, _member(shape, f, plan)) for f in fields])
 
 
@@ -107,7 +107,7 @@ def _previous(field: Selected, plan: PlanContext) -> str:
 
 def _payments_of_user(field: Selected, plan: PlanContext) -> str:
     if plan.totals is not None:
-        raise NotFast  # how many users there are is not known beforehand, so neither is how many pages
+        raise NotFast  # the number of users, and so of pages, is not known beforehand
     arguments = plan.arguments(field)
     query = payment_query(filter_of(arguments), arguments.get("direction"))
     return payments_sql(field, query, plan.page(arguments), Owner("u.user_id"), plan)
@@ -126,7 +126,7 @@ def _daily_totals_of_user(field: Selected, plan: PlanContext) -> str:
     if not plan.in_list:
         return daily_totals_sql(field, "u.user_id", plan)
     if plan.lateral is None:
-        raise NotFast  # their number is bounded over all users of the answer
+        raise NotFast  # their number is limited over all users of the answer
     return plan.lateral.add(_totals_select(field, "o.id", plan))
 
 
@@ -146,7 +146,7 @@ def _totals_select(field: Selected, owner: str | None, plan: PlanContext) -> str
     )
     query.check(range_max_days=settings.range_max_days)
     zone, viewer = settings.report_timezone, plan.context.viewer
-    # Their sums alone are added up without making the rows, and have no bound.
+    # Sums alone are computed without producing the rows and have no limit.
     summed = owner is None and not any(f.name == "rows" for f in field.children)
     totals = totals_queries.totals_sql(plan.values, query, zone=zone, viewer=viewer, owner=owner, summed=summed)
     rows_max = None if summed else settings.totals_rows_max
@@ -154,7 +154,7 @@ def _totals_select(field: Selected, owner: str | None, plan: PlanContext) -> str
     nodes = sum(plan.page(plan.arguments(f)).size for f in below)  # per row
     if nodes:
         if plan.in_list:
-            raise NotFast  # they are bounded over all users of the answer, too
+            raise NotFast  # these are limited over all users of the answer, too
         rows_max = min(settings.totals_rows_max, settings.query_nodes_max // plan.roots // nodes)
     inside = replace(plan, totals=query)
     order = "d.user_id, d.day, d.currency" if owner is None else "d.day, d.currency"
@@ -183,7 +183,7 @@ def payments_sql(field: Selected, query: PaymentQuery, page: PageRequest, owner:
 
 
 def _of_nodes(connection: Selected) -> Iterator[Selected]:
-    """What is asked of a connection's nodes."""
+    """The fields selected on a connection's nodes."""
     for field in connection.children:
         for node in [field] if field.name == "nodes" else field.children if field.name == "edges" else ():
             yield from node.children

@@ -1,4 +1,4 @@
-"""Root fields: each becomes one statement of one row and column, remembered for the variables it was made with."""
+"""Root fields: each becomes one statement with one row and one column, cached for the variables it was built with."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Root:
     def __init__(self, field: Selected, roots: int) -> None:
         self._field = field
         self._roots = roots
-        self.seconds = 0.0  # how long the statement took last
+        self.seconds = 0.0  # how long the last execution took
         self._known: dict[object, tuple[str, list[object], list[tuple[int, str]]]] = {}
 
     def statement(self, context: Context, variables: dict[str, Any]) -> Statement:
-        """What to run. Raises NotFast, or what is wrong with the arguments: BadInput, LimitReached.
+        """The statement to run. Raises NotFast, or BadInput or LimitReached for wrong arguments.
 
-        Ids only ever become values of a statement: other ids, same text.
+        Ids are always values of a statement, so the text is the same for all ids.
         """
         key = (
             context.viewer.user_id,
@@ -63,7 +63,7 @@ def hashable(value: Any) -> Any:
         return tuple([hashable(v) for v in value])
     if isinstance(value, dict):
         return tuple([(k, hashable(v)) for k, v in value.items()])
-    # Python calls 1, True and 1.0 equal; as arguments they are not.
+    # 1, True and 1.0 are equal in Python but not as arguments.
     return (type(value), value)
 
 
@@ -108,7 +108,7 @@ def _daily_totals(field: Selected, plan: PlanContext) -> str:
 
 
 def _as_bytes(text: str, source: str = "") -> str:
-    """The statement of an expression's text, as the bytes that are sent: a long one is never decoded and encoded."""
+    """A statement for an expression's text as the bytes to send: long texts are never decoded and encoded."""
     return f"SELECT convert_to({text}, 'UTF8'){source}"
 
 

@@ -1,4 +1,4 @@
-"""The query of those root fields of an operation that SQL does not answer, as a document of its own for Strawberry."""
+"""The query of the root fields of an operation that SQL does not answer, as a separate document for Strawberry."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Remainder(NamedTuple):
     names: frozenset[str]
 
     def values(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Its variables, of those of the whole operation as they came."""
+        """Its own variables, out of those of the whole operation as received."""
         return {name: value for name, value in variables.items() if name in self.names}
 
 
 class _Uses(Visitor):
-    """The variables and fragments that a part of a document uses, directly."""
+    """The variables and fragments that a part of a document uses directly."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""JSON text as SQL expressions that are put together."""
+"""JSON text built from SQL expressions."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 
 class NotFast(Exception):
-    """The selection has something this path does not know; Strawberry answers it."""
+    """The selection has something that this path does not support; Strawberry answers it."""
 
 
 def constant(text: str) -> str:
-    """SQL of a text that is known (GraphQL names and what is made of them have no quote to escape)."""
+    """SQL of a constant text. GraphQL names and texts built from them contain no quotes to escape."""
     return f"'{text}'"
 
 
 def joined(pieces: Sequence[str]) -> str:
     """SQL of the pieces one after the other."""
-    # Texts that meet become one: half as many concatenations for PostgreSQL.
+    # Adjacent constants are merged: half as many concatenations for PostgreSQL.
     return " || ".join(pieces).replace("' || '", "")
 
 
@@ -29,6 +29,6 @@ def object_of(members: Sequence[tuple[str, str]]) -> str:
 
 
 def list_of(item: str, order: str, condition: str = "") -> str:
-    """SQL of the list of an aggregate's items, in this order; an aggregate itself."""
+    """SQL of a list of items in this order. It is an aggregate expression."""
     chosen = f" FILTER (WHERE {condition})" if condition else ""
     return f"'[' || COALESCE(string_agg({item}, ',' ORDER BY {order}){chosen}, '') || ']'"

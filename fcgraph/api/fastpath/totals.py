@@ -17,11 +17,11 @@ Node = Callable[[Selected], str]
 def totals_sql(
     fields: list[Selected], query: TotalsQuery, zone: str, totals: str, rows_max: int | None, order: str, row: Node
 ) -> str:
-    """A SELECT of `json`, the text of the daily totals, NULL when there are more than `rows_max`, and their number
-    `rows`. Raises NotFast.
+    """A SELECT of `json` (the text of the daily totals, NULL when there are more than `rows_max`) and of `rows`, their
+    number. Raises NotFast.
 
-    `totals` is their SELECT, or without `rows_max` that of their sums; `row` writes one row `d`, `order` is how they
-    are sorted.
+    `totals` is the SELECT of the daily totals, or of their sums when `rows_max` is None. `row` writes one row `d`;
+    `order` is the sort order.
     """
     members = object_of([(f.key, _member(f, query, zone, order, row, rows_max is None)) for f in fields])
     if rows_max is None:

@@ -1,6 +1,6 @@
-"""Documents made ready once: parsed, held against the limits, validated; remembered by their text, a bounded number.
+"""Documents prepared once: parsed, checked against the limits, validated, and cached by their text up to a maximum.
 
-Executing them is not here.
+This module does not execute them.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from fcgraph.api.graphql import limits
 from fcgraph.errors import BadInput, FcgraphError, LimitReached
 from fcgraph.settings import Settings
 
-TEXT_REMEMBERED_MAX = 16 * 1024  # characters; longer documents are made ready each time
+TEXT_REMEMBERED_MAX = 16 * 1024  # characters; longer documents are prepared each time
 ERRORS_MAX = 20
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
 class Prepared:
-    """A document that is within the limits; valid when `errors` is empty. `plans` belongs to the fast path.
+    """A document within the limits; valid when `errors` is empty. `plans` belongs to the fast path.
 
-    `seconds` is how long executing it field by field took last time.
+    `seconds` is how long the last execution field by field took.
     """
 
     __slots__ = ("_bounds", "_readers", "document", "errors", "fragments", "operations", "plans", "seconds")
@@ -61,17 +61,17 @@ class Prepared:
         """The operation with this name, or the only one. Raises BadInput."""
         if name is None:
             if len(self.operations) != 1:
-                raise BadInput("The document has several operations (or none): say which by operationName")
+                raise BadInput("The document has several operations (or none): set operationName")
             return self.operations[0]
         for operation in self.operations:
             if operation.name is not None and operation.name.value == name:
                 return operation
-        raise BadInput("The document has no operation with the given operationName")
+        raise BadInput("The document has no operation with this operationName")
 
     def fast_values(
         self, operation: OperationDefinitionNode, variables: Mapping[str, Any], schema: GraphQLSchema
     ) -> dict[str, Any] | None:
-        """The variables as their types want them, when all are given and fit; None when a closer look is needed."""
+        """The variables coerced to their types when all are set and valid; None when full coercion is needed."""
         readers = self._readers.get(id(operation))
         if readers is None:
             readers = self._readers[id(operation)] = [
@@ -98,7 +98,7 @@ class Prepared:
         schema: GraphQLSchema,
         settings: Settings,
     ) -> None:
-        """Raise LimitReached when the operation can ask for too many nodes with these variables."""
+        """Raise LimitReached when the operation can request too many nodes with these variables."""
         name = operation.name.value if operation.name is not None else None
         nodes = self._bounds.get(name)
         if nodes is None:
@@ -108,13 +108,13 @@ class Prepared:
                 self._bounds[name] = nodes
         if nodes > settings.query_nodes_max:
             raise LimitReached(
-                f"Pages inside pages ask for up to {nodes} nodes, at most {settings.query_nodes_max} are allowed"
+                f"Nested pages request up to {nodes} nodes, at most {settings.query_nodes_max} are allowed"
                 " (QUERY_NODES_MAX)"
             )
 
 
 class NotAdmitted(Exception):
-    """An operation that will not be executed; `errors` say why."""
+    """An operation that will not be executed; `errors` has the reasons."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors)
@@ -122,7 +122,7 @@ class NotAdmitted(Exception):
 
 
 class Admitted(NamedTuple):
-    """An operation within the limits, its variables as their types want them, and as they came."""
+    """An operation within the limits, with its variables coerced to their types and as received."""
 
     prepared: Prepared
     operation: OperationDefinitionNode
@@ -136,7 +136,7 @@ def _signatures(operation: OperationDefinitionNode, schema: GraphQLSchema) -> li
 
 
 def _reader_of(signature: GraphQLVariableSignature) -> Callable[[Any], Any]:
-    """What reads a variable's value that is not null."""
+    """The function that coerces a variable's value when it is not null."""
     wanted = signature.type.of_type if is_non_null_type(signature.type) else signature.type
     if is_scalar_type(wanted):
         read: Callable[[Any], Any] = wanted.coerce_input_value
@@ -145,19 +145,19 @@ def _reader_of(signature: GraphQLVariableSignature) -> Callable[[Any], Any]:
 
 
 class Documents:
-    """The documents of a process. Texts that were seen lately cost nothing."""
+    """The documents of a process. Recently used texts are cached."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._schema: GraphQLSchema | None = None
         self._seen: OrderedDict[str, Prepared] = OrderedDict()
-        self._lock = Lock()  # the server's thread and the lane's both ask
+        self._lock = Lock()  # used by the server's thread and the background loop's
         production = settings.fcgraph_env == "production"
         self._rules = (*RULES, NoSchemaIntrospectionCustomRule) if production else RULES
         self._hide_suggestions = production
 
     def serve(self, schema: GraphQLSchema) -> None:
-        """Validate against this schema from now on."""
+        """Set the schema to validate against."""
         self._schema = schema
 
     @property
@@ -166,11 +166,11 @@ class Documents:
         return self._schema
 
     def remembers(self, text: str) -> bool:
-        """Whether making this document ready costs nothing."""
+        """Whether this document is cached."""
         return text in self._seen
 
     def prepare(self, text: str) -> Prepared:
-        """Make a document ready. Raises GraphQLError when it is no GraphQL, LimitReached when it is too much."""
+        """Prepare a document. Raises GraphQLError for a syntax error, LimitReached when it exceeds a limit."""
         with self._lock:
             found = self._seen.get(text)
             if found is not None:
@@ -182,7 +182,7 @@ class Documents:
             self.schema, document, self._rules, max_errors=ERRORS_MAX, hide_suggestions=self._hide_suggestions
         )
         prepared = Prepared(document, errors)
-        # Wrong ones are not remembered: each is some thousand objects that Python's garbage collector walks.
+        # Invalid ones are not cached: each is thousands of objects that Python's garbage collector has to visit.
         if not errors and len(text) <= TEXT_REMEMBERED_MAX:
             with self._lock:
                 self._seen[text] = prepared
@@ -229,5 +229,7 @@ class Documents:
                 raise LimitReached(f"The document has more than {tokens_max} tokens (QUERY_TOKENS_MAX)") from e
             if "nested too deeply" in e.message:
                 most = self._settings.query_nesting_max
-                raise LimitReached(f"The document is nested too deep: at most {most} (QUERY_NESTING_MAX)") from e
+                raise LimitReached(
+                    f"The document is nested too deeply: at most {most} levels (QUERY_NESTING_MAX)"
+                ) from e
             raise

@@ -1,8 +1,8 @@
-"""Objects of which only plain attributes are asked, read at once. graphql-core goes through a dozen calls for every
-field, for what is one attribute and its text; whoever lists ten thousand rows waits for that.
+"""Reads objects directly when only plain attributes are selected. For each field graphql-core makes a dozen calls to
+read one attribute and write its text, which makes lists of ten thousand rows slow.
 
-Whatever is not plain (a resolver, an argument, a list, a null where none may be, any exception) goes graphql-core's
-way, which also says what is wrong.
+Everything else (a resolver, an argument, a list, a null in a non-null field, any exception) is left to graphql-core,
+which also reports the error.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-# The key in the answer, what reads the attribute, what writes it, and whether it may be null.
+# The key in the answer, the functions that read and write the attribute, and whether it may be null.
 AttributeField = tuple[str, Callable[[Any], Any], Callable[[Any], Any], bool]
 
 
 class AttributeObjects(StrawberryGraphQLCoreExecutionContext):
-    """graphql-core's executor with that short cut."""
+    """graphql-core's executor with this shortcut."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +72,7 @@ class AttributeObjects(StrawberryGraphQLCoreExecutionContext):
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
 
     def _attribute_fields(self, of: GraphQLObjectType, details: FieldDetailsList) -> list[AttributeField] | None:
-        """What is asked of the object when all of it is plain, else None."""
+        """The selected fields of the object when all are plain attributes, else None."""
         key = (of, id(details))  # `collect_subfields` keeps the list alive
         if key not in self._plain:
             grouped, deferred, _ = self.collect_subfields(of, details)
@@ -111,6 +111,6 @@ def _read(fields: list[AttributeField], source: Any) -> dict[str, Any] | None:
             if text is None or text is Undefined:
                 return None
             found[key] = text
-    except Exception:  # noqa: BLE001 (graphql-core's way meets it again, and knows the path)
+    except Exception:  # noqa: BLE001 (graphql-core raises it again, with the path)
         return None
     return found

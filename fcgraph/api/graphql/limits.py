@@ -1,6 +1,6 @@
-"""What a document may be: one pass before validation, each fragment walked once, and a bound on the nodes asked for.
+"""Limits of documents: one pass before validation that visits each fragment once, and a bound on the requested nodes.
 
-Every refusal is a LimitReached that names its setting, but for a number that nobody could mean.
+Every refusal is a LimitReached that names its setting, except for a number with too many digits.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from graphql import (
 from fcgraph.errors import BadInput, LimitReached
 from fcgraph.settings import Settings
 
-# No scalar here takes more; Python refuses to make a number of some thousand digits.
+# No scalar here accepts more; Python refuses to convert numbers with thousands of digits.
 NUMBER_CHARS_MAX = 100
 
 
 @dataclass(slots=True)
 class Measure:
-    """What a selection set comes to once its fragments are put in."""
+    """The size of a selection set with its fragments expanded."""
 
-    here: int = 0  # fields of the level itself; of an operation these are its root fields
+    here: int = 0  # fields of this level; for an operation, its root fields
     depth: int = 0
     fields: int = 0
     aliases: int = 0
@@ -56,7 +56,7 @@ class Measure:
 
 
 class Meter:
-    """Measures a document; what a fragment comes to is worked out once."""
+    """Measures a document; each fragment is measured once."""
 
     def __init__(self, document: DocumentNode, settings: Settings) -> None:
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
@@ -64,7 +64,7 @@ class Meter:
         self._settings = settings
 
     def measure(self, selection_set: SelectionSetNode | None, nesting: int = 0) -> Measure:
-        """What the selections come to, without the field they stand below."""
+        """The size of the selections, without their parent field."""
         total = Measure()
         if selection_set is None:
             return total
@@ -94,7 +94,7 @@ class Meter:
     def _fragment(self, name: str, nesting: int) -> Measure:
         fragment = self._fragments.get(name)
         if name in self._known or fragment is None:
-            # None: unknown, or a cycle being walked. Validation says so; here it only must not be walked again.
+            # None: unknown, or part of a cycle. Validation reports both; here the fragment must not be visited again.
             return self._known.get(name) or Measure()
         self._known[name] = None
         found = self.measure(fragment.selection_set, nesting)
@@ -103,7 +103,7 @@ class Meter:
         return found
 
     def unused(self) -> Measure:
-        """What the fragments come to that no operation has; validation walks them too."""
+        """The size of the fragments that no operation uses; validation visits them too."""
         total = Measure()
         for name in self._fragments:
             if name not in self._known:
@@ -112,7 +112,7 @@ class Meter:
 
 
 def check_document(document: DocumentNode, settings: Settings) -> None:
-    """Raise LimitReached when any operation of the document is more than one may ask for."""
+    """Raise LimitReached when an operation of the document exceeds a limit."""
     meter = Meter(document, settings)
     whole = Measure()
     for operation in document.definitions:
@@ -125,7 +125,7 @@ def check_document(document: DocumentNode, settings: Settings) -> None:
         for variable in operation.variable_definitions or ():
             check_literal(variable.default_value, settings)
     whole.add(meter.unused())
-    # Validation compares every field with every other one beside it, in all of the document.
+    # Validation compares every field with all its siblings, in the whole document.
     _check("{} fields", whole.fields, settings.query_fields_max, "QUERY_FIELDS_MAX")
     introspection_max = settings.query_introspection_fields_max
     _check("{} introspection fields", whole.introspection_fields, introspection_max, "QUERY_INTROSPECTION_FIELDS_MAX")
@@ -144,15 +144,15 @@ def _check(what: str, have: int, most: int, name: str) -> None:
 
 
 def check_nesting(depth: int, settings: Settings) -> None:
-    """Raise LimitReached when something lies deeper than anybody walks."""
+    """Raise LimitReached when something is nested too deeply."""
     if depth > settings.query_nesting_max:
         raise LimitReached(
-            f"Selections, fragments and values are nested at most {settings.query_nesting_max} deep (QUERY_NESTING_MAX)"
+            f"Selections, fragments and values can have at most {settings.query_nesting_max} levels (QUERY_NESTING_MAX)"
         )
 
 
 def check_literal(value: ValueNode | None, settings: Settings, nesting: int = 1) -> None:
-    """Raise LimitReached when a value written into the document has a list that is too long, or lies too deep."""
+    """Raise LimitReached when a literal of the document has a list that is too long or is nested too deeply."""
     if isinstance(value, ListValueNode):
         check_length(len(value.values), settings.list_argument_max)
         inner: Sequence[ValueNode] = value.values
@@ -190,12 +190,12 @@ def check_length(length: int, most: int) -> None:
 
 @dataclass(slots=True)
 class NodeBound:
-    """How many nodes a valid operation can ask for; pages inside pages multiply."""
+    """How many nodes a valid operation can request; nested pages multiply."""
 
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
     page_default: int
-    by_variables: bool = False  # whether a page's size stands in a variable
+    by_variables: bool = False  # whether a page size comes from a variable
 
     def of(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
         """The bound for these variables."""

@@ -1,4 +1,4 @@
-"""The mutations of the contract. What the caller can act on comes back as userErrors, never as an exception."""
+"""The mutations of the contract. Errors that the caller can act on are returned as userErrors, never as exceptions."""
 
 from __future__ import annotations
 
@@ -35,60 +35,60 @@ TEXT_NAME = "pasted.csv"
 logger = log.get(__name__)
 
 
-@strawberry.type(description="Why it was not done, in a way the caller can act on.")
+@strawberry.type(description="Why a mutation was not performed; an error the caller can act on.")
 class UserError:
-    code: ErrorCode = strawberry.field(description="What it was, for programs.")
-    message: str = strawberry.field(description="What it was, for people.")
-    path: list[str] = strawberry.field(description="The argument it is about.")
+    code: ErrorCode = strawberry.field(description="The error, for programs.")
+    message: str = strawberry.field(description="The error, for people.")
+    path: list[str] = strawberry.field(description="The argument that caused the error.")
 
     @staticmethod
     def of(refused: Refused) -> UserError:
         return UserError(code=ErrorCode(refused.code), message=refused.message, path=list(refused.path))
 
 
-@strawberry.input(description="Exactly one. GraphiQL cannot send files, so text exists beside Upload.", one_of=True)
+@strawberry.input(description="Set exactly one. `text` exists because GraphiQL cannot send files.", one_of=True)
 class CsvSource:
     upload: Upload | None = strawberry.field(
-        default=strawberry.UNSET, description="A file, by the GraphQL multipart request specification."
+        default=strawberry.UNSET, description="A file, sent as in the GraphQL multipart request specification."
     )
-    text: str | None = strawberry.field(default=strawberry.UNSET, description="The CSV itself.")
+    text: str | None = strawberry.field(default=strawberry.UNSET, description="The CSV as text.")
 
 
-@strawberry.input(description="A sum the sender knows.")
+@strawberry.input(description="A sum that the sender expects.")
 class ControlTotalInput:
     currency: str = strawberry.field(description="The currency.")
     amount: Decimal = strawberry.field(description="The sum of all amounts in it.")
 
 
-@strawberry.input(description="What the sender knows about the file; differences are shown with the import.")
+@strawberry.input(description="What the sender expects of the file; differences are shown with the import.")
 class ExpectedControls:
-    row_count: int | None = strawberry.field(default=None, description="Rows without the header.")
+    row_count: int | None = strawberry.field(default=None, description="Number of rows, without the header.")
     totals: list[ControlTotalInput] | None = strawberry.field(default=None, description="Sums per currency.")
 
 
-@strawberry.input(description="A CSV file and how to take it.")
+@strawberry.input(description="A CSV file and how to import it.")
 class ImportCsvInput:
     source: CsvSource = strawberry.field(description="The CSV.")
     file_name: str | None = strawberry.field(
-        default=None, description="What to call it; else the uploaded file's name."
+        default=None, description="The name of the file; by default the name of the uploaded file."
     )
     dry_run: bool | None = strawberry.field(
-        default=False, description="Give the verdicts of a real run and write no payment."
+        default=False, description="Report the outcomes of a real run without writing payments."
     )
     mode: ImportMode | None = strawberry.field(
-        default=ImportMode.VALID_ROWS, description="Whether one rejected row stops all."
+        default=ImportMode.VALID_ROWS, description="Whether one rejected row stops the whole import."
     )
-    expected: ExpectedControls | None = strawberry.field(default=None, description="What to hold the file against.")
+    expected: ExpectedControls | None = strawberry.field(default=None, description="What to check the file against.")
     reimport: bool | None = strawberry.field(
-        default=False, description="Take the same bytes again instead of answering with their first import."
+        default=False, description="Import the same bytes again instead of returning their first import."
     )
 
 
-@strawberry.type(description="The import, recorded and on its way.")
+@strawberry.type(description="The accepted import.")
 class ImportCsvPayload:
     job: ImportJob | None = strawberry.field(description="The import; null when it was not accepted.")
     already_imported: bool = strawberry.field(
-        description="Whether the same bytes were imported before: then it is that import."
+        description="Whether the same bytes were imported before; `job` is then that import."
     )
     user_errors: list[UserError] = strawberry.field(description="Why it was not accepted; empty when it was.")
 
@@ -99,46 +99,44 @@ class ImportJobPayload:
     user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
-@strawberry.type(description="The version that holds the month as it is now.")
+@strawberry.type(description="The version with the current content of the month.")
 class ReportFilePayload:
     report_file: ReportFile | None = strawberry.field(description="The version; null when none was made.")
-    unchanged: bool = strawberry.field(
-        description="Whether the month has the content it had: then no version was added."
-    )
+    unchanged: bool = strawberry.field(description="Whether the content has not changed; no version was added then.")
     user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
-@strawberry.type(description="How many records ended now.")
+@strawberry.type(description="How many records were resolved.")
 class ResolvePayload:
-    resolved: int = strawberry.field(description="Records that were open and have ended by this call.")
+    resolved: int = strawberry.field(description="Open records that this call resolved.")
     user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
-@strawberry.type(description="How many records passed now, and how many still break a rule.")
+@strawberry.type(description="How many records passed validation, and how many still fail it.")
 class ReplayPayload:
-    replayed: int = strawberry.field(description="Records that passed now.")
-    still_rejected: int = strawberry.field(description="Records that break a rule still.")
+    replayed: int = strawberry.field(description="Records that passed validation.")
+    still_rejected: int = strawberry.field(description="Records that still fail a rule.")
     user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
-@strawberry.type(description="The decided record and the payment it was about.")
+@strawberry.type(description="The resolved record and its payment.")
 class ResolveConflictPayload:
-    record: IntakeRecord | None = strawberry.field(description="The record with its decision.")
+    record: IntakeRecord | None = strawberry.field(description="The record with its resolution.")
     payment: Payment | None = strawberry.field(description="The payment as it is now.")
     user_errors: list[UserError] = strawberry.field(description="Why it was not done; empty when it was.")
 
 
-@strawberry.type(description="What became of the rows of a file of users.")
+@strawberry.type(description="The outcomes of the rows of a user file.")
 class UsersImportPayload:
     read: int = strawberry.field(description="Rows read, without the header; the sum of the four counts below.")
     inserted: int = strawberry.field(description="New users.")
-    renamed: int = strawberry.field(description="Known users who have another name now; the old one is kept.")
+    renamed: int = strawberry.field(description="Known users whose name changed; the old name is stored.")
     unchanged: int = strawberry.field(description="Known users who have that name already.")
-    rejected: int = strawberry.field(description="Rows that break a rule; nothing of them is stored.")
+    rejected: int = strawberry.field(description="Rows that fail a rule; they are not stored.")
     problems: list[RowProblem] = strawberry.field(
         description="What is wrong with rejected rows, by line: the first USERS_PROBLEMS_MAX (1,000) problems."
     )
-    user_errors: list[UserError] = strawberry.field(description="Why the file was not taken; empty when it was.")
+    user_errors: list[UserError] = strawberry.field(description="Why the file was not accepted; empty when it was.")
 
     @staticmethod
     def of(done: Imported, errors: list[UserError]) -> UsersImportPayload:
@@ -164,7 +162,7 @@ class CurrencyPayload:
 
 @strawberry.type
 class Mutation:
-    @strawberry.mutation(description="Store a CSV file and have it imported; answers at once.")
+    @strawberry.mutation(description="Store a CSV file and start its import; returns immediately.")
     async def import_csv(self, info: Info, input: ImportCsvInput) -> ImportCsvPayload:
         context = info.context
         try:
@@ -176,7 +174,7 @@ class Mutation:
         job = await _job(context, accepted.import_id)
         return ImportCsvPayload(job=job, already_imported=accepted.already_imported, user_errors=[])
 
-    @strawberry.mutation(description="Stop an import; what it has committed stays.")
+    @strawberry.mutation(description="Stop an import; committed batches stay.")
     async def cancel_import(self, info: Info, import_id: UUID) -> ImportJobPayload:
         context = info.context
         errors = []
@@ -188,7 +186,7 @@ class Mutation:
 
     @strawberry.mutation(
         description="Validate rejected records again, for instance once a user exists. A record with INVALID_CSV stays"
-        " rejected: what was stored of its row is not whole."
+        " rejected because its stored row is incomplete."
     )
     async def replay_intake_records(self, info: Info, record_ids: list[UUID]) -> ReplayPayload:
         context = info.context
@@ -206,8 +204,8 @@ class Mutation:
         return ReplayPayload(replayed=done.replayed, still_rejected=done.still_rejected, user_errors=[])
 
     @strawberry.mutation(
-        description="Replay every open rejection of the filter, in batches; safe to repeat. NOT_FINISHED: there was no"
-        " time for all of them, and the same call again goes on."
+        description="Replay every open rejection that matches the filter, in batches; safe to repeat. NOT_FINISHED: the"
+        " time was not enough for all of them; the same call continues the work."
     )
     async def replay_matching(self, info: Info, filter: IntakeRecordFilter) -> ReplayPayload:
         context = info.context
@@ -219,8 +217,8 @@ class Mutation:
         )
 
     @strawberry.mutation(
-        description="End rejections that nobody will correct: those with these ids, all or none, or every open one of"
-        " the filter. Exactly one of the two. A conflict is never dismissed; resolveConflict decides it."
+        description="Dismiss rejections that will not be corrected: those with these ids (all or none), or every open"
+        " one that matches the filter. Set exactly one of the two. Conflicts are not dismissed; use resolveConflict."
     )
     async def dismiss_intake_records(
         self,
@@ -234,7 +232,7 @@ class Mutation:
         resolved, refused = await context.resources.in_thread(dismiss_records, context, record_ids, wanted, note)
         return ResolvePayload(resolved=resolved, user_errors=[UserError.of(refused)] if refused is not None else [])
 
-    @strawberry.mutation(description="Decide a conflict. The stored payment changes only with ACCEPT_INCOMING.")
+    @strawberry.mutation(description="Resolve a conflict. The stored payment changes only with ACCEPT_INCOMING.")
     async def resolve_conflict(
         self, info: Info, record_id: UUID, resolution: ConflictResolution, note: str
     ) -> ResolveConflictPayload:
@@ -251,7 +249,9 @@ class Mutation:
             user_errors=[],
         )
 
-    @strawberry.mutation(description="Make the report of a month now; the same content adds no version.")
+    @strawberry.mutation(
+        description="Generate the report of a month now; a version is added only if the content changed."
+    )
     async def generate_monthly_report(self, info: Info, period: Month) -> ReportFilePayload:
         context = info.context
         try:
@@ -262,8 +262,8 @@ class Mutation:
         return ReportFilePayload(report_file=found, unchanged=made.unchanged, user_errors=[])
 
     @strawberry.mutation(
-        description="Bring in users from a CSV with the header user_id,name. A known id with another name is renamed,"
-        " and its old name is kept with the watermark. The file is taken at once; bad rows are rejected alone."
+        description="Import users from a CSV with the header user_id,name. A known id with another name is renamed; the"
+        " old name is stored with the watermark. The import is synchronous; only invalid rows are rejected."
     )
     async def import_users(
         self, info: Info, source: Annotated[CsvSource, strawberry.argument(description="The CSV of users.")]
@@ -276,16 +276,16 @@ class Mutation:
         return UsersImportPayload.of(done, [])
 
     @strawberry.mutation(
-        description="Add a currency, or change the one with this code. New payments follow it at once; what is stored"
-        " keeps its suspicions. Decimals cannot be fewer than stored payments have."
+        description="Add a currency, or change the one with this code. It applies to new payments immediately;"
+        " stored payments keep their suspicions. Decimals cannot be fewer than stored payments have."
     )
     async def save_currency(
         self,
         info: Info,
         *,
         code: Annotated[str, strawberry.argument(description="Three letters, such as USD.")],
-        name: Annotated[str, strawberry.argument(description="Its name.")],
-        symbol: Annotated[str | None, strawberry.argument(description="Its sign; null for none.")] = None,
+        name: Annotated[str, strawberry.argument(description="The name of the currency.")],
+        symbol: Annotated[str | None, strawberry.argument(description="The currency symbol; null for none.")] = None,
         minor_units: Annotated[int, strawberry.argument(description="Decimals of an amount, 0 to 4.")],
         suspicious_above: Annotated[
             Decimal, strawberry.argument(description="A payment of more than this is suspicious.")
@@ -333,7 +333,7 @@ def _opened(source: CsvSource, path: tuple[str, ...]) -> tuple[BinaryIO, str | N
     if isinstance(source.upload, UploadFile):
         return source.upload.file, source.upload.filename
     if isinstance(source.text, str):
-        # A lone surrogate cannot be UTF-8: let the rules say so, row by row.
+        # A lone surrogate is not valid UTF-8: the rules report it row by row.
         return io.BytesIO(source.text.encode("utf-8", "surrogatepass")), TEXT_NAME
     raise Refused("The upload has no file: send it as multipart/form-data", path=path)
 

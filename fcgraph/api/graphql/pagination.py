@@ -1,4 +1,4 @@
-"""Connections: the GraphQL side of pages by key. What a page is in SQL is in `fcgraph.queries.pages`."""
+"""Connections: the GraphQL side of keyset pagination. The SQL of pages is in `fcgraph.queries.pages`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ T = TypeVar("T")
 Row = object
 
 
-@strawberry.type(description="Where a page lies in its list.")
+@strawberry.type(description="The position of a page in its list.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether rows follow behind this page.")
-    has_previous_page: bool = strawberry.field(description="Whether rows stand before this page.")
+    has_next_page: bool = strawberry.field(description="Whether there are rows after this page.")
+    has_previous_page: bool = strawberry.field(description="Whether there are rows before this page.")
     start_cursor: str | None = strawberry.field(description="The first row's cursor; null on an empty page.")
     end_cursor: str | None = strawberry.field(
-        description="The last row's cursor; give it to `after` for the next page."
+        description="The last row's cursor; pass it to `after` for the next page."
     )
 
 
-@strawberry.type(description="A row of a page with the cursor that stands for it.")
+@strawberry.type(description="A row of a page with its cursor.")
 class Edge(Generic[T]):
-    cursor: str = strawberry.field(description="Opaque; give it to `after` or `before` of the same list.")
+    cursor: str = strawberry.field(description="Opaque; pass it to `after` or `before` of the same list.")
     node: T = strawberry.field(description="The row itself.")
 
 
-@strawberry.type(
-    description="A page by key: stable while rows arrive. Rows per page: 25 unless `first` or `last` says otherwise."
-)
+@strawberry.type(description="A keyset page: stable while rows arrive. It has 25 rows unless `first` or `last` is set.")
 class Connection(Generic[T]):
     found: strawberry.Private[Page]
     node_of: strawberry.Private[Callable[[Row], T]]
@@ -41,7 +39,7 @@ class Connection(Generic[T]):
     counted: strawberry.Private[bool] = False
 
     def _rows(self, info: Info) -> Sequence[Row]:
-        """The rows that go into the answer; once as nodes, once as edges, they count once."""
+        """The rows for the answer. They are counted once, even when selected as nodes and as edges."""
         if not self.counted:
             info.context.count_nodes(len(self.found.rows))
             self.counted = True
@@ -51,11 +49,11 @@ class Connection(Generic[T]):
     def edges(self, info: Info) -> list[Edge[T]]:
         return [Edge(cursor=self.cursor_of(row), node=self.node_of(row)) for row in self._rows(info)]
 
-    @strawberry.field(description="The rows alone.")
+    @strawberry.field(description="The rows without cursors.")
     def nodes(self, info: Info) -> list[T]:
         return [self.node_of(row) for row in self._rows(info)]
 
-    @strawberry.field(description="Where this page lies in its list.")
+    @strawberry.field(description="The position of this page in its list.")
     def page_info(self) -> PageInfo:
         rows = self.found.rows
         return PageInfo(
@@ -65,6 +63,6 @@ class Connection(Generic[T]):
             end_cursor=self.cursor_of(rows[-1]) if rows else None,
         )
 
-    @strawberry.field(description="Rows in the whole list; counted only when asked for.")
+    @strawberry.field(description="Rows in the whole list; counted only when selected.")
     async def total_count(self) -> int:
         return await self.count()

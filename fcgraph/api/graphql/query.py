@@ -1,4 +1,4 @@
-"""The queries of the contract. Every one takes its scope from the viewer of the request."""
+"""The queries of the contract. Each is limited to what the viewer of the request may see."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Query:
         page = info.context.page(first, after)
         return await report_files(info.context, period, latest_only is not False, page)
 
-    @strawberry.field(description="One version of a month's report, the latest unless `version` says which.")
+    @strawberry.field(description="One version of a month's report, the latest unless `version` is set.")
     async def report_file(self, info: Info, period: Month, version: int | None = None) -> ReportFile | None:
         return await report_file(info.context, period, version)
 
@@ -115,7 +115,7 @@ class Query:
     ) -> Connection[ImportJob]:
         return await import_jobs(info.context, state, info.context.page(first, after))
 
-    @strawberry.field(description="Rejected records and conflicts: of one import by line, else newest first.")
+    @strawberry.field(description="Rejected records and conflicts: by line for one import, otherwise newest first.")
     async def intake_records(
         self,
         info: Info,
@@ -134,7 +134,9 @@ class Query:
         )
         return await intake_records(info.context, query, info.context.page(first, after))
 
-    @strawberry.field(description="How many intake records have each problem, the commonest first; open by default.")
+    @strawberry.field(
+        description="How many intake records have each problem, most frequent first; open records by default."
+    )
     async def problem_counts(self, info: Info, filter: IntakeRecordFilter | None = None) -> list[ProblemCount]:
         return await problem_counts(info.context, filter)
 

@@ -1,4 +1,4 @@
-"""Ending many intake records with one mutation: replay and dismissal by a filter, within the time of an operation."""
+"""Resolves many intake records with one mutation: replay and dismissal by filter, within the operation timeout."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fcgraph.intake import Replayed, dismiss, dismiss_matching, replay_matching
 from fcgraph.intake.open_records import OutOfTime
 from fcgraph.record_filter import RecordFilter
 
-# Of OPERATION_TIMEOUT_SECONDS: no transaction starts later, so the answer still reaches the client.
+# Share of OPERATION_TIMEOUT_SECONDS after which no transaction starts, so that the answer still reaches the client.
 TIME_SHARE = 0.7
 
 
 class Ended:
-    """How many records were ended and how many left, and whether the time was up before all were."""
+    """How many records were ended, how many are left, and whether the time ran out."""
 
     def __init__(self, context: Context) -> None:
         self._until = time.monotonic() + context.settings.operation_timeout_seconds * TIME_SHARE
@@ -25,13 +25,13 @@ class Ended:
         self.refused: Refused | None = None
 
     def run(self, work: Callable[[Ended], None]) -> Ended:
-        """Do the work, which counts here; what it refuses is kept for the answer."""
+        """Do the work, which reports its counts here; a refusal is stored for the answer."""
         try:
             work(self)
         except Refused as e:
             self.refused = e
         except OutOfTime:
-            message = "There are more records than one call has time for; the same call again goes on."
+            message = "The time was not enough for all records; repeat the call to continue."
             self.refused = Refused(message, code="NOT_FINISHED", path=("filter",))
         return self
 
@@ -46,7 +46,7 @@ class Ended:
 
 
 def replay_by_filter(context: Context, wanted: RecordFilter) -> tuple[Replayed, Refused | None]:
-    """Replay every open rejection of the filter; blocking."""
+    """Replay every open rejection that matches the filter; blocking."""
     done = Ended(context).run(
         lambda ended: replay_matching(
             context.resources.engine,
@@ -64,7 +64,7 @@ def replay_by_filter(context: Context, wanted: RecordFilter) -> tuple[Replayed, 
 def dismiss_records(
     context: Context, record_ids: Sequence[UUID] | None, wanted: RecordFilter | None, note: str
 ) -> tuple[int, Refused | None]:
-    """Dismiss the records with these ids, or every open rejection of the filter; blocking."""
+    """Dismiss the records with these ids, or every open rejection that matches the filter; blocking."""
     engine, principal = context.resources.engine, context.viewer.principal
 
     def work(ended: Ended) -> None:

@@ -1,4 +1,4 @@
-"""How values look on the wire: exact, with one spelling each, and strict about what is taken in."""
+"""The format of scalar values: exact, with one spelling each, and strict on input."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _matched(pattern: re.Pattern[str], value: object, meant: str) -> re.Match[st
 
 
 def write_date_time(value: datetime) -> str:
-    """RFC 3339 in UTC; a fraction only when there is one, without trailing zeros."""
+    """RFC 3339 in UTC; a fraction only if it is not zero, without trailing zeros."""
     text = value.astimezone(UTC).isoformat()[:-6]
     return (text.rstrip("0") if "." in text else text) + "Z"
 
@@ -86,7 +86,7 @@ def read_big_int(value: object) -> BigInt:
 
 
 def _input(read: Callable[[object], T]) -> Callable[[object], T]:
-    """A reader for the schema: what it refuses is the caller's mistake, told in its words."""
+    """A reader for the schema: a ValueError becomes BadInput with the same message."""
 
     def arguments(value: object) -> T:
         try:

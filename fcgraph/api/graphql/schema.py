@@ -1,4 +1,4 @@
-"""The schema: the contract's types and resolvers, with documents made ready once and errors told safely."""
+"""The schema: the contract's types and resolvers, with cached documents and masked errors."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from fcgraph.settings import Settings
 
 
 class FcgraphSchema(strawberry.Schema):
-    """Strawberry's schema, logging what is our fault and nothing else."""
+    """Strawberry's schema, logging only the server's own errors."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         client_errors.note(errors)
 
 
 class FromDocuments(SchemaExtension):
-    """Takes parsing and validation from `Documents`, which admitted the operation, and masks errors of subscriptions.
+    """Uses the parsed and validated documents of `Documents`, and masks errors of subscriptions.
 
-    Every operation that Strawberry executes comes by here, over HTTP and over websockets, so mutations of those who are
-    no operators are refused here.
+    Every operation that Strawberry executes passes through here, over HTTP and over websockets, so mutations by viewers
+    who are not operators are refused here.
     """
 
     def __init__(self, documents: Documents) -> None:
@@ -55,7 +55,7 @@ class FromDocuments(SchemaExtension):
         errors = list(self._prepared.errors)
         is_mutation = not errors and self.execution_context.operation_type is OperationType.MUTATION
         if is_mutation and self.execution_context.context.viewer.user_id is not None:
-            refused = BadInput("Only an operator may change anything", code="FORBIDDEN")
+            refused = BadInput("Only an operator may run mutations", code="FORBIDDEN")
             errors = [GraphQLError(refused.message, original_error=refused)]
         self.execution_context.pre_execution_errors = errors
         yield
@@ -88,7 +88,7 @@ def make(settings: Settings) -> tuple[FcgraphSchema, Documents]:
 
 
 def _leave_out_nulls(schema: GraphQLSchema) -> None:
-    """Take `= null` off arguments and input fields: absent means the same to every resolver."""
+    """Remove `= null` from arguments and input fields: every resolver treats absent in the same way."""
     for found in schema.type_map.values():
         if isinstance(found, GraphQLObjectType):
             places = [argument for field in found.fields.values() for argument in field.args.values()]
@@ -102,5 +102,5 @@ def _leave_out_nulls(schema: GraphQLSchema) -> None:
 
 
 def sdl() -> str:
-    """The contract as this code has it, as text."""
+    """The schema of this code as text."""
     return make(Settings())[0].as_str() + "\n"

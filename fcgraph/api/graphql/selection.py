@@ -1,4 +1,4 @@
-"""What an operation selects, with fragments put in, directives applied and equal keys merged: a tree of fields."""
+"""What an operation selects, with fragments expanded, directives applied and equal keys merged: a tree of fields."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from graphql import (
 
 from fcgraph.api.graphql.documents import Prepared
 
-CONDITIONS = {"skip": False, "include": True}  # the directive, and which value of its `if` keeps the selection
+CONDITIONS = {"skip": False, "include": True}  # the directive, and the value of `if` that includes the selection
 
 
 @dataclass(slots=True)
 class Selected:
-    """A field of the answer: its key there, its nodes, the type it belongs to, and what is below."""
+    """A field of the answer: its key, name, nodes, parent type and child fields."""
 
     key: str
     name: str
-    nodes: list[FieldNode]  # equal fields, of which the first one stands for the arguments of all
+    nodes: list[FieldNode]  # equal fields; the first one has the arguments
     parent: GraphQLObjectType
     children: list[Selected]
 
@@ -68,7 +68,7 @@ def is_selected(info: strawberry.Info[Any, Any], name: str) -> bool:
     """Whether a resolver's field has this field below it; for Strawberry."""
     raw = info._raw_info
     sets = [node.selection_set for node in raw.field_nodes if node.selection_set is not None]
-    # The values themselves where `api.plain` executes; graphql-core wraps them.
+    # Plain values, or wrapped ones when graphql-core executes.
     values: Any = raw.variable_values
     variables = getattr(values, "coerced", values)
     return any(node.name.value == name for each in sets for node in _fields(each, raw.fragments, variables))
@@ -80,7 +80,7 @@ def _fields(
     for selection in selection_set.selections:
         if not _is_included(selection, variables):
             continue
-        # There are only object types, so a fragment that is valid here always applies.
+        # There are only object types, so a valid fragment always applies.
         if isinstance(selection, FieldNode):
             yield selection
         elif isinstance(selection, InlineFragmentNode):
@@ -103,7 +103,7 @@ def _condition(directive: DirectiveNode, variables: Mapping[str, Any]) -> bool:
 
 
 def _if_of(directive: DirectiveNode) -> VariableNode | BooleanValueNode:
-    """The value of `if`, the only argument of @include and @skip, which the valid document has."""
+    """The value of `if`, the only and required argument of @include and @skip."""
     assert directive.arguments, "the document is valid"
     value = directive.arguments[0].value
     assert isinstance(value, VariableNode | BooleanValueNode), "the document is valid"
@@ -111,7 +111,7 @@ def _if_of(directive: DirectiveNode) -> VariableNode | BooleanValueNode:
 
 
 def condition_names(prepared: Prepared) -> tuple[str, ...]:
-    """The variables on which it depends what is selected."""
+    """The variables that determine what is selected."""
     found: set[str] = set()
 
     def walk(selection_set: SelectionSetNode | None) -> None:

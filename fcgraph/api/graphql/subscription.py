@@ -1,4 +1,4 @@
-"""The subscription of the contract. PostgreSQL is asked for the state, so no lost message leaves a client waiting."""
+"""The subscription of the contract. It polls PostgreSQL for the state, so it cannot miss a message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fcgraph.queries import imports as sql
 
 @strawberry.type
 class Subscription:
-    @strawberry.subscription(description="Sends the present state first, then each change, and ends on a final state.")
+    @strawberry.subscription(description="Sends the current state, then each change, and ends with a final state.")
     async def import_progress(self, info: Info, import_id: UUID) -> AsyncGenerator[ImportJob, None]:
         context = info.context
         shown = None
@@ -27,7 +27,7 @@ class Subscription:
                 raise BadInput("There is no such import")
             if row != shown:
                 shown = row
-                context.forget()  # what the last event read is old now
+                context.forget()  # rows cached for the last event are outdated
                 job = ImportJob.of(row)
                 yield job
                 if job.state in FINAL_STATES:

@@ -1,4 +1,4 @@
-"""The application (`uvicorn fcgraph.api.http.app:app`): doors opened at start, GraphQL in front, plain HTTP behind."""
+"""The application (`uvicorn fcgraph.api.http.app:app`): its resources, GraphQL first, then plain HTTP."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ from fcgraph.storage.files import Files
 
 GRAPHQL_PATH = "/graphql"
 CODE_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
-# Python's own are 700, 10 and 10. The second passes are short this way, and the last, over everything, are rare.
+# Python's defaults are 700, 10 and 10. These keep second-generation passes short and full passes rare.
 COLLECTOR_THRESHOLDS = (700, 3, 15_000)
-BACKGROUND_ROWS_AT_ONCE = 200  # taking them in keeps the interpreter for less than a millisecond
+BACKGROUND_ROWS_AT_ONCE = 200  # processing them holds the interpreter for less than a millisecond
 STATUS_OF_CODE = {"NOT_FOUND": 404, "UNAVAILABLE": 503, "STORAGE_FULL": 503, "INTERNAL": 500}
 
 logger = log.get(__name__)
 
 
 class Application(FastAPI):
-    """FastAPI, with GraphQL taken out before its router and its layers: routing costs more than many an answer."""
+    """FastAPI, with GraphQL handled before its router and middleware: routing costs more than many answers."""
 
     endpoint: GraphQLEndpoint
     socket: GraphQLSocket
@@ -79,7 +79,7 @@ class Application(FastAPI):
         await super().__call__(scope, receive, send)
 
     def allowed(self, scope: Scope) -> list[str]:
-        """The methods that the path of this request is served with."""
+        """The methods that the path of this request supports."""
         found = methods.allowed(self.routes, scope)
         return [*found, "POST"] if scope["path"] == GRAPHQL_PATH else found
 
@@ -89,9 +89,9 @@ class Application(FastAPI):
 
 
 def create(settings: Settings, *, viewer_of: ViewerOf = entry.local_operator) -> Application:
-    """An application with these settings. Needs nothing to be there yet: PostgreSQL is connected to when asked for.
+    """An application with these settings. No other service has to run yet: PostgreSQL is connected to on first use.
 
-    `viewer_of` says who asks, from the head of a request alone.
+    `viewer_of` determines the viewer from the head of a request alone.
     """
     pool_max = settings.read_pool_max // 2  # of the background loop; the server's loop has the rest
     resources = Resources(
@@ -157,9 +157,9 @@ def _reader(settings: Settings, pool_max: int, rows_at_once: int | None = None) 
 
 
 async def _proof(resources: Resources) -> asyncio.Task[None]:
-    """Prove the reporting zone before anything is served. A PostgreSQL that is away is waited for meanwhile.
+    """Check the reporting time zone before serving. If PostgreSQL is unavailable, keep trying in the background.
 
-    Raises SettingsError, so that the process does not start; when it started already, it is ended.
+    Raises SettingsError, so that the process does not start; if it has already started, it is terminated.
     """
 
     def is_proven() -> bool:
@@ -186,7 +186,7 @@ async def _with_request_id(request: Request, call_next: Any) -> Response:
     with bound_contextvars(request_id=request_id):
         try:
             response: Response = await call_next(request)
-        except Exception:  # the last door: a bug is masked for the client and logged in full
+        except Exception:  # the last resort: a bug is masked for the client and logged in full
             logger.exception("request_failed")
             response = _error(500, client_errors.INTERNAL, client_errors.MASKED, request)
     response.headers["X-Request-ID"] = request_id
@@ -212,7 +212,7 @@ async def _not_served(request: Request, error: Exception) -> Response:
     code = CODE_OF_STATUS.get(error.status_code, "BAD_USER_INPUT")
     response = _error(error.status_code, code, str(error.detail), request)
     response.headers.update(error.headers or {})
-    if error.status_code == 405:  # the router's own Allow is that of one of the path's routes
+    if error.status_code == 405:  # the router's own Allow covers only one of the path's routes
         response.headers["Allow"] = ", ".join(request.app.allowed(request.scope))
     return response
 
@@ -223,7 +223,7 @@ def _error(status: int, code: str, message: str, request: Request) -> Response:
 
 
 def __getattr__(name: str) -> Any:
-    """`app` is made when it is asked for (by uvicorn), so that importing this module reads no environment."""
+    """`app` is created on first access (by uvicorn), so that importing this module does not read the environment."""
     if name != "app":
         raise AttributeError(name)
     settings = process_settings.current()
@@ -235,9 +235,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _collect_rarely() -> None:
-    """Keep the garbage collector's longest passes, which stop every answer, short and rare.
+    """Keep the garbage collector's full passes, which delay every answer, short and rare.
 
-    What is there now (the schema, the libraries) stays; of what requests leave behind the young passes find nearly all.
+    Existing objects (the schema, the libraries) are excluded. The passes over young objects free nearly everything that
+    requests leave behind.
     """
     gc.collect()
     gc.freeze()

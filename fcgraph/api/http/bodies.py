@@ -1,6 +1,6 @@
-"""Requests to /graphql: a query string, JSON, or multipart with one file; counted as they arrive.
+"""Requests to /graphql: a query string, JSON, or multipart with one file. Their size is limited while they arrive.
 
-What is none is refused with a status. Files go to a temporary file on disk as they come in, never into memory.
+Everything else is refused with an HTTP status. Uploads are streamed to a temporary file, never into memory.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from fcgraph.errors import StorageFull
 from fcgraph.settings import Settings
 from fcgraph.storage.files import NO_ROOM
 
-# A browser sends none of these to another site without asking first, so no foreign page can post a form here.
+# A browser sends these to another site only after a CORS preflight, so other sites cannot post a form here.
 PREFLIGHT_HEADERS = ("x-requested-with", "apollo-require-preflight", "graphql-require-preflight", "x-graphql-client")
 PARTS_OVERHEAD_BYTES = 16 * 1024  # part headers and boundaries around a file
 FIELDS = (b"operations", b"map")
-FILE_NAME = b"upload.csv"  # of a file that came without a name
-PARAMETERS_MAX = 20  # of a query string; four have a meaning
+FILE_NAME = b"upload.csv"  # for a file without a name
+PARAMETERS_MAX = 20  # of a query string; four are used
 
 
 Headers = tuple[tuple[bytes, bytes], ...]  # of an answer
 
 
 class BadBody(Exception):
-    """The body is not a GraphQL request; `status` is what HTTP calls that."""
+    """The body is not a GraphQL request; `status` is the HTTP status."""
 
     def __init__(
         self,
@@ -53,12 +53,12 @@ class BadBody(Exception):
 
 
 class Gone(Exception):
-    """The client went away while sending."""
+    """The client disconnected while sending."""
 
 
 @dataclass(slots=True)
 class Request:
-    """A GraphQL request as it came."""
+    """A GraphQL request as received."""
 
     query: str
     variables: dict[str, Any]
@@ -98,7 +98,7 @@ def parse(body: bytes) -> Request:
 
 
 def check_encoding(content_encoding: bytes) -> None:
-    """Raises BadBody 415 when the body is compressed, which says as what it may come (RFC 9110)."""
+    """Raises BadBody 415 when the body is compressed; its headers name the accepted encoding (RFC 9110)."""
     if content_encoding.strip().lower() not in (b"", b"identity"):
         raise BadBody(
             415, "Send the body uncompressed, without Content-Encoding", headers=((b"accept-encoding", b"identity"),)
@@ -106,7 +106,7 @@ def check_encoding(content_encoding: bytes) -> None:
 
 
 def _unreadable(body: bytes) -> BadBody:
-    """What the body looks like, when it is not JSON in UTF-8."""
+    """The error for a body that is not JSON in UTF-8, with a guess at what it is."""
     if body.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
         return BadBody(415, "The body looks compressed: send it uncompressed, without Content-Encoding")
     encoding = json.detect_encoding(body)
@@ -149,7 +149,7 @@ def of_query_string(query_string: bytes, bytes_max: int) -> Request:
 def request_of(found: object) -> Request:
     """The parts of a request, checked for their types. Raises BadBody."""
     if isinstance(found, list):
-        raise BadBody(400, "One operation at a time: batches are not taken")
+        raise BadBody(400, "Send one operation at a time: batches are not supported")
     if not isinstance(found, dict):
         raise BadBody(400, "The body is not a JSON object")
     query, variables, name = found.get("query"), found.get("variables"), found.get("operationName")
@@ -165,9 +165,9 @@ def request_of(found: object) -> Request:
 
 
 class Parts(MultiPartParser):
-    """What is neither operations nor map is a file, also without a file name: streaming clients send such parts.
+    """Treats every part except `operations` and `map` as a file, even without a file name, as streaming clients do.
 
-    Starlette's parser takes a part without one for a field and holds it in memory. This uses private parts of it.
+    Starlette's parser treats a part without a file name as a field and holds it in memory. This uses its private API.
     """
 
     def on_headers_finished(self) -> None:
@@ -203,7 +203,7 @@ async def multipart(scope: Scope, receive: Receive, settings: Settings) -> Async
     except OSError as e:
         if e.errno not in NO_ROOM:
             raise
-        raise BadBody(503, f"no room for a file on its way in: {e.strerror}", StorageFull.code) from e
+        raise BadBody(503, f"No room for the uploaded file: {e.strerror}", StorageFull.code) from e
     try:
         operations = _json(form.get("operations"), "operations")
         places = _json(form.get("map"), "map")

@@ -1,6 +1,6 @@
 """Cross-origin requests from the origins that CORS_ALLOWED_ORIGINS lists. Credentials (cookies) are never allowed.
 
-Starlette's middleware stands behind GraphQL here and answers preflights of origins that are not listed as well.
+Starlette's middleware would run after GraphQL here, and it also answers preflights of origins that are not listed.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ ALLOWED_HEADERS = (
     "Traceparent",
 )
 EXPOSED_HEADERS = ("Content-Disposition", "Content-Range", "ETag", "X-Request-ID")
-PREFLIGHT_SECONDS = 600  # a browser remembers the answer so long
+PREFLIGHT_SECONDS = 600  # how long a browser caches the answer
 
 Headers = list[tuple[bytes, bytes]]
 
 
 class Cors:
-    """Adds to answers what browsers want to see, and answers their preflights."""
+    """Adds CORS headers to answers and answers preflights."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origins)
         self._any = ANY in self._origins
 
     def answers(self, scope: Scope) -> bool:
-        """Whether the request is a preflight of an origin that is listed."""
+        """Whether the request is a preflight from a listed origin."""
         return (
             scope["method"] == "OPTIONS"
             and _header(scope, b"access-control-request-method") is not None
@@ -44,7 +44,7 @@ class Cors:
         )
 
     async def preflight(self, scope: Scope, send: Send, methods: list[str]) -> None:
-        """Answer a preflight: these methods are served."""
+        """Answer a preflight with these methods."""
         headers = [
             *self._headers(scope),
             (b"access-control-allow-methods", ", ".join(methods).encode()),
@@ -68,7 +68,7 @@ class Cors:
         return added
 
     def _headers(self, scope: Scope) -> Headers:
-        # Who is listed depends on the origin, so a cache must keep the answers apart.
+        # The headers depend on the origin, so a cache must store an answer per origin.
         vary: Headers = [] if self._any else [(b"vary", b"Origin")]
         origin = self._origin(scope)
         return vary if origin is None else [(b"access-control-allow-origin", origin), *vary]
@@ -77,7 +77,7 @@ class Cors:
         return ALLOWED_HEADERS if self._any else ("Authorization", *ALLOWED_HEADERS)
 
     def _origin(self, scope: Scope) -> bytes | None:
-        """What is allowed for this request; None when its origin is not listed. `*` is for requests without a login."""
+        """The allowed origin; None when it is not listed. `*` is only for requests without credentials."""
         origin = _header(scope, b"origin")
         if origin is None:
             return None

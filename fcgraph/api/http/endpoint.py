@@ -1,6 +1,6 @@
-"""GraphQL over HTTP (https://graphql.github.io/graphql-over-http/) as a bare ASGI application: request in, answer out.
+"""GraphQL over HTTP (https://graphql.github.io/graphql-over-http/) as a bare ASGI application.
 
-It stands before FastAPI's router, which costs more than many an answer here.
+It runs before FastAPI's router, which costs more than many answers do.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from fcgraph.observability import log
 QUERIES_AND_MUTATIONS = (Allowed.QUERY, Allowed.MUTATION)
 
 ITEMS_AT_ONCE = 8  # of a list, when JSON is written
-SEND_BYTES = 64 * 1024  # handed to the server at a time; between two pieces of a long answer others have their turn
+SEND_BYTES = 64 * 1024  # handed to the server at a time; other requests run between two pieces of a long answer
 
 T = TypeVar("T")
 
 logger = log.get(__name__)
 
-NOT_ACCEPTABLE = f"Answers are {media.JSON.name} or {media.GRAPHQL.name}; Accept takes neither"
+NOT_ACCEPTABLE = f"Answers are {media.JSON.name} or {media.GRAPHQL.name}; Accept allows neither"
 
-Answer = tuple[int, list[bytes]]  # the status, and the body in parts that make it up
+Answer = tuple[int, list[bytes]]  # the status, and the body in parts
 
 
 class GraphQLEndpoint:
-    """Answers GraphQL requests over HTTP: by the fast path where it can, else by Strawberry."""
+    """Answers GraphQL requests over HTTP: by the fast path where possible, else by Strawberry."""
 
     def __init__(
         self, resources: Resources, schema: FcgraphSchema, documents: Documents, background: BackgroundLoop
@@ -119,7 +119,7 @@ class GraphQLEndpoint:
     async def execute(
         self, request: bodies.Request, context: Context, kind: MediaType = JSON, *, queries_only: bool = False
     ) -> Answer:
-        """The status and the body of the answer. Raises BadBody 405 for a mutation where only queries are allowed."""
+        """The status and the body of the answer. Raises BadBody 405 for a mutation if only queries are allowed."""
         request_id = context.request_id
         try:
             admitted = await self._admit(request)
@@ -130,10 +130,10 @@ class GraphQLEndpoint:
             over = BadInput("Subscriptions are served over websockets (graphql-transport-ws), not over HTTP requests")
             return _refused([GraphQLError(over.message, original_error=over)], request_id, kind)
         if operation is OperationType.MUTATION and queries_only:
-            raise bodies.BadBody(405, "A mutation is sent by POST", "METHOD_NOT_ALLOWED", ((b"allow", b"POST"),))
+            raise bodies.BadBody(405, "Send mutations by POST", "METHOD_NOT_ALLOWED", ((b"allow", b"POST"),))
         try:
             if operation is OperationType.MUTATION:
-                # Ended by the timeouts of the writes themselves: an answer given up here would hide what was done.
+                # Limited by the timeouts of the writes: a timeout here would hide what was already written.
                 return await self._in_background(partial(self._by_strawberry, request, kind), context)
             with self._deadlines.start():
                 fast = await self.fast_path.answer(admitted, context, self._remaining)
@@ -156,16 +156,16 @@ class GraphQLEndpoint:
 
     async def _admit(self, request: bodies.Request) -> Admitted:
         admit = partial(self._documents.admit, request.query, request.operation_name, request.variables)
-        # A document that is new here is parsed and validated, which is long work too.
+        # A new document is parsed and validated, which also takes long.
         return admit() if self._documents.remembers(request.query) else await self._background.call(admit)
 
     async def _remaining(self, query: str, variables: dict[str, Any], context: Context) -> dict[str, bytes] | None:
-        """The JSON of each root field that SQL left to Strawberry, by key; None when one of them has an error."""
+        """The JSON of each root field that is left to Strawberry, by key; None when one of them has an error."""
         request = bodies.Request(query, variables, None)
         try:
             admitted = await self._admit(request)
         except NotAdmitted:
-            return None  # the whole operation says why
+            return None  # the whole operation reports the error
         async with self.fast_path.turn(admitted, context):
             return await self._query_in_background(admitted, partial(self._parts, request), context)
 
@@ -179,7 +179,7 @@ class GraphQLEndpoint:
             admitted.prepared.seconds = self._background_time(-1) - start
 
     def _background_time(self, change: int) -> float:
-        """Seconds the lane gave to each query that was there: those that run at once share the interpreter."""
+        """Seconds of the background loop per running query: concurrent queries share the interpreter."""
         now = time.monotonic()
         if self._queries_in_background:
             self._background_seconds += (now - self._background_looked) / self._queries_in_background
@@ -191,7 +191,7 @@ class GraphQLEndpoint:
         return await self._background.run(lambda: work(context.reading_by(self._background.reader)))
 
     async def _executed(self, request: bodies.Request, context: Context) -> ExecutionResult:
-        # The fast path logs nothing, so only here every line gets the request's id.
+        # The fast path logs nothing, so the request id is bound to log lines only here.
         with bound_contextvars(request_id=context.request_id):
             return await self._schema.execute(
                 request.query,
@@ -218,7 +218,7 @@ class GraphQLEndpoint:
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
-    """By name. What came in several lines is one list, as RFC 9110 has it."""
+    """The headers by name. Repeated headers are joined to one list (RFC 9110)."""
     pairs = scope["headers"]
     found: dict[bytes, bytes] = dict(pairs)
     if len(found) != len(pairs):
@@ -229,7 +229,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
 
 
 def written(value: object) -> Iterator[bytes]:
-    """The value as JSON, a part at a time: writing a long answer at once keeps the interpreter for milliseconds."""
+    """The value as JSON, in parts: writing a long answer at once holds the interpreter for milliseconds."""
     if isinstance(value, dict):
         before = b"{"
         for key, inner in value.items():
@@ -246,13 +246,13 @@ def written(value: object) -> Iterator[bytes]:
 
 
 def _failed(errors: list[GraphQLError], request_id: str, kind: MediaType) -> Answer:
-    """Executed without data: 503 when a part we need is away, so that proxies and clients know to come again."""
-    away = any(client_errors.code_of(e) in client_errors.UNAVAILABLE for e in errors)
-    return 503 if away else 200, [_without_data(errors, request_id, leave_out=away and kind.by_status)]
+    """Executed without data. The status is 503 when a service is unavailable, so that proxies and clients retry."""
+    unavailable = any(client_errors.code_of(e) in client_errors.UNAVAILABLE for e in errors)
+    return 503 if unavailable else 200, [_without_data(errors, request_id, leave_out=unavailable and kind.by_status)]
 
 
 def _refused(errors: list[GraphQLError], request_id: str, kind: MediaType) -> Answer:
-    """Not executed. Only the status of the newer type says so; clients of the older one look into every 200."""
+    """Not executed. Only the newer media type has a status for this; clients of the older one expect 200."""
     return 400 if kind.by_status else 200, [_without_data(errors, request_id, leave_out=kind.by_status)]
 
 

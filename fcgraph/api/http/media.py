@@ -1,6 +1,6 @@
-"""Media types: what the headers Accept and Content-Type of a request ask for, by RFC 9110 and GraphQL over HTTP.
+"""Media types: evaluates the headers Accept and Content-Type as in RFC 9110 and GraphQL over HTTP.
 
-A value that was seen lately costs one look-up: clients send the same one with every request.
+Results are cached by header value, because clients send the same value with every request.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 VALUES_REMEMBERED_MAX = 256
-VALUE_REMEMBERED_BYTES_MAX = 512  # a longer one is read each time
-NAMED = 2  # how closely a type is wanted that was named itself
-# What stands between separators; a separator within a quoted string is none.
+VALUE_REMEMBERED_BYTES_MAX = 512  # longer values are parsed each time
+NAMED = 2  # the closeness of a type that was named itself
+# The text between separators; separators within a quoted string do not count.
 BETWEEN_COMMAS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 BETWEEN_SEMICOLONS = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*")+')
 QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
@@ -24,7 +24,7 @@ HTML = "text/html"
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """One in which answers are sent. With `by_status` the status says whether the request was executed."""
+    """A media type of answers. With `by_status`, the status shows whether the request was executed."""
 
     name: str
     header: bytes
@@ -47,13 +47,13 @@ class Wanted(NamedTuple):
 NOT_WANTED = Wanted(0.0, -1)
 
 
-# What was found out about header values; GraphQLEndpoint looks here before it calls the functions below.
+# Caches by header value; GraphQLEndpoint looks here before it calls the functions below.
 ANSWERED: dict[bytes, MediaType] = {}  # Accept to the type of the answer
 READ: dict[bytes, None] = {}  # Content-Types of bodies that are JSON
 
 
 def response_type(accept: bytes) -> MediaType | None:
-    """The type of the answer to a GraphQL request; None when the client takes neither.
+    """The type of the answer to a GraphQL request; None when the client accepts neither.
 
     A client that does not name application/graphql-response+json may not know it, so it gets application/json.
     """
@@ -71,7 +71,7 @@ def response_type(accept: bytes) -> MediaType | None:
 
 
 def prefers_html(accept: bytes, *, when_equal: bool) -> bool:
-    """Whether a page for people is wanted rather than JSON; `when_equal` decides for `*/*` and a missing header."""
+    """Whether HTML is preferred to JSON; `when_equal` decides for `*/*` and a missing header."""
     ranges = list(_ranges(accept)) or [("*/*", 1.0)]
     html = _wanted(HTML, ranges)
     json = max(_wanted(JSON.name, ranges), _wanted(GRAPHQL.name, ranges))
@@ -81,13 +81,13 @@ def prefers_html(accept: bytes, *, when_equal: bool) -> bool:
 
 
 def wrong_with_json(content_type: bytes) -> str | None:
-    """What is wrong with the type of a body that should be JSON, in words; None when nothing is."""
+    """The error message for the Content-Type of a JSON body; None when the type is right."""
     name, parameters = _parts(content_type.decode("latin-1"))
     if name != JSON.name:
         return "Send application/json, or multipart/form-data with a file"
     charset = parameters.get("charset", UTF_8[0]).lower()
     if charset not in UTF_8:
-        return f"Send the body as UTF-8: charset={charset[:40]} is not read here"
+        return f"Send the body as UTF-8: charset={charset[:40]} is not supported"
     _remember(READ, content_type, None)
     return None
 
@@ -100,7 +100,7 @@ def _remember(values: dict[bytes, T], value: bytes, found: T) -> None:
 
 
 def _ranges(accept: bytes) -> Iterator[tuple[str, float]]:
-    """The media ranges with their quality; what is none, or has no readable quality, is left out."""
+    """The media ranges with their quality; invalid ones are left out."""
     for element in BETWEEN_COMMAS.findall(accept.decode("latin-1")):
         name, parameters = _parts(element)
         quality = parameters.get("q", "1")
@@ -119,7 +119,7 @@ def _parts(value: str) -> tuple[str, dict[str, str]]:
 
 
 def _wanted(name: str, ranges: list[tuple[str, float]]) -> Wanted:
-    """By the range that names it most closely."""
+    """How much a type is wanted, by the most specific range."""
     by_closeness = ("*/*", f"{name.partition('/')[0]}/*", name)
     found = NOT_WANTED
     for range_name, quality in ranges:

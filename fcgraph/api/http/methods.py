@@ -1,4 +1,4 @@
-"""What methods a path is served with: for the header Allow, and for HEAD wherever there is GET (RFC 9110)."""
+"""The methods that a path supports: for the header Allow, and HEAD for every path with GET (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def allowed(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
     """The methods of this request's path, in a fixed order."""
     known = list(routes)
     found = {method for method in METHODS if _is_served(known, scope, method)}
-    if len(found) == len(METHODS):  # a folder of files: it matches every method, and refuses all but these
+    if len(found) == len(METHODS):  # static files match every method and refuse all but these
         return list(READING)
     if "GET" in found:
         found.add("HEAD")
@@ -23,7 +23,7 @@ def allowed(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
 
 
 def head_by_get(routes: Iterable[BaseRoute], scope: Scope, send: Send) -> tuple[Scope, Send]:
-    """For a HEAD request to a path that is served with GET alone: that GET, without its body."""
+    """For a HEAD request to a path that has only GET: the GET request, without the body of its answer."""
     known = list(routes)
     if _is_served(known, scope, "HEAD") or not _is_served(known, scope, "GET"):
         return scope, send
@@ -37,7 +37,7 @@ def head_by_get(routes: Iterable[BaseRoute], scope: Scope, send: Send) -> tuple[
 
 
 def _is_served(routes: list[BaseRoute], scope: Scope, method: str) -> bool:
-    # A scope of its own: routing writes into the request's, and a mounted application changes its path.
+    # A separate scope: routing writes to the scope, and a mounted application changes its path.
     alike = {
         "type": "http",
         "method": method,

@@ -1,4 +1,4 @@
-"""Where to find what: links at /, the REST views at /docs, the schema as text. Nothing comes from elsewhere."""
+"""Overview pages: links at /, the REST views at /docs, the schema as text. Nothing is loaded from other hosts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LINKS = {
     SCHEMA_PATH: "the GraphQL schema as text",
     "/docs": "the REST views and downloads",
     "/openapi.json": "the same for machines (OpenAPI)",
-    "/health": "this process answers",
+    "/health": "whether this process answers",
     "/health/ready": "whether PostgreSQL, Redis and Kafka answer as well",
 }
 
@@ -48,7 +48,7 @@ async def home(request: Request) -> Response:
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
-    """The REST views with their parameters: a page for browsers, else a link to what machines read."""
+    """The REST views with their parameters: a page for browsers, else links to machine-readable descriptions."""
     if not _wants_page(request):
         return _json({"openapi": "/openapi.json", "graphql": "/graphql"})
     rows = []
@@ -64,9 +64,9 @@ async def docs(request: Request) -> Response:
 
 @router.get(SCHEMA_PATH)
 async def schema(request: Request) -> Response:
-    """The schema as text; in production not, as introspection is off there."""
+    """The schema as text; not in production, where introspection is off."""
     if not _shows_schema(request):
-        raise BadInput("The schema is not served in production, as introspection is not", code="NOT_FOUND")
+        raise BadInput("The schema and introspection are disabled in production", code="NOT_FOUND")
     return PlainTextResponse(request.app.sdl(), media_type="text/plain; charset=utf-8")
 
 

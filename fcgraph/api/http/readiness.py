@@ -1,4 +1,4 @@
-"""Whether the parts this process needs answer now, and how far the consumer is behind (told, never a failure)."""
+"""Whether the services that this process needs answer, and the consumer's lag (reported, never a failure)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fcgraph.kafka.lag import LagReader
 from fcgraph.queries import Statement, kafka_gaps
 
 KAFKA_SECONDS_MAX = 2.0
-CACHED_SECONDS = 1.0  # however many probes ask, the parts are asked once in this time
+CACHED_SECONDS = 1.0  # the services are checked at most once in this time, whatever the number of probes
 
 ASK_POSTGRESQL = Statement(
     "SELECT current_setting('server_version_num')::int, to_regclass('transactions') IS NOT NULL", []
@@ -30,7 +30,7 @@ OK, AWAY, TOO_OLD, NOT_MIGRATED = "ok", "away", "older than PostgreSQL 18", "not
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Per part "ok" or what is wrong with it; `ready` when all are ok."""
+    """Per service "ok" or what is wrong with it; `ready` when all are ok."""
 
     parts: dict[str, str]
     consumer_lag: dict[str, Any] | None
@@ -41,7 +41,7 @@ class Readiness:
         return all(state == OK for state in self.parts.values())
 
     def shown(self) -> dict[str, Any]:
-        """As `/health/ready` answers it."""
+        """The body of `/health/ready`."""
         return {
             "status": "ready" if self.ready else "not ready",
             **self.parts,
@@ -51,7 +51,7 @@ class Readiness:
 
 
 class Probe:
-    """Asks PostgreSQL, Redis and Kafka side by side, each for a bounded time."""
+    """Checks PostgreSQL, Redis and Kafka in parallel, each with a time limit."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
@@ -61,12 +61,12 @@ class Probe:
         self._lag_reader: LagReader | None = None
 
     def close(self) -> None:
-        """Close the connections that are kept between two questions."""
+        """Close the connections that are reused between checks."""
         if self._lag_reader is not None:
             self._lag_reader.close()
 
     async def ask(self) -> Readiness:
-        """What is known, at most a second old."""
+        """The readiness, at most a second old."""
         async with self._lock:
             if self._last is None or time.monotonic() - self._at > CACHED_SECONDS:
                 self._last = await self._ask_all()
@@ -96,7 +96,7 @@ class Probe:
         try:
             return kafka_gaps.shown(await self._resources.reader.fetch(kafka_gaps.GAPS))
         except FcgraphError:
-            return None  # it went away since it was asked
+            return None  # it has become unavailable since the check
 
     async def _ask_postgresql(self) -> str:
         (version, migrated) = (await self._resources.reader.fetch(ASK_POSTGRESQL))[0]
@@ -116,7 +116,7 @@ class Probe:
 
 @lru_cache(maxsize=2)
 def _kafka(broker: str) -> AdminClient:
-    # log_level 0: a broker that is away is told by the probe, not by librdkafka's own lines.
+    # log_level 0: the probe reports an unavailable broker, so librdkafka need not log it.
     return AdminClient({"bootstrap.servers": broker, "log_level": 0, "reconnect.backoff.max.ms": 1000})
 
 
@@ -124,7 +124,7 @@ def _ask_kafka(broker: str) -> str:
     try:
         _kafka(broker).list_topics(timeout=KAFKA_SECONDS_MAX)
     except KafkaException as e:
-        raise Unavailable("Kafka is away") from e
+        raise Unavailable("Kafka is unavailable") from e
     return OK
 
 

@@ -1,4 +1,4 @@
-"""The plain HTTP side: health, downloads, and the two REST views, on the same statements as GraphQL."""
+"""Plain HTTP: health, downloads, and two REST views that use the same statements as GraphQL."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ Day = Annotated[str, Query(description="A day such as 2025-05-31; inclusive, in 
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """The process answers."""
+    """Whether the process answers."""
     return {"status": "ok"}
 
 
 @router.get("/health/ready")
 async def ready(request: Request) -> Response:
-    """Whether PostgreSQL, Redis and Kafka answer: 200, or 503 saying which part is away."""
+    """Whether PostgreSQL, Redis and Kafka answer: 200, or 503 with the service that is unavailable."""
     found = await request.app.state.probe.ask()
     return _json(found.shown(), 200 if found.ready else 503)
 
@@ -59,7 +59,7 @@ async def ready(request: Request) -> Response:
 async def user_payments(
     context: Asks, user_id: str, start: Day, end: Day, first: int | None = None, after: str | None = None
 ) -> Response:
-    """A page of the user's payments of a range of days, newest first; `next` is the `after` of the next page."""
+    """A page of the user's payments in a range of days, newest first; `next` is the `after` of the next page."""
     known_id = await _user(context, user_id)
     query = PaymentQuery(start=_day(start, "start"), end=_day(end, "end"))
     query.check()
@@ -111,7 +111,7 @@ async def user_daily_totals(context: Asks, user_id: str, start: Day, end: Day) -
 @router.head("/reports/{file_name}", include_in_schema=False)
 @router.get("/reports/{file_name}")
 async def report(context: Asks, request: Request, file_name: str) -> Response:
-    """A report file. The name is looked up in the table; nothing of the request becomes a path."""
+    """A report file. Its name is looked up in the database and never used as a path."""
     row = None
     if len(file_name) <= FILE_NAME_CHARS_MAX and "\0" not in file_name:
         row = await context.reader.row(reports_sql.report_by_name(file_name, viewer=context.viewer))
@@ -135,7 +135,7 @@ async def report(context: Asks, request: Request, file_name: str) -> Response:
 @router.head("/imports/{import_id}/rejects.csv", include_in_schema=False)
 @router.get("/imports/{import_id}/rejects.csv")
 async def rejects(context: Asks, request: Request, import_id: str) -> Response:
-    """The rows of an import that were not taken, as a CSV that can be corrected and uploaded as it is."""
+    """The rejected rows of an import, as a CSV that can be corrected and uploaded in the same format."""
     known_id = _uuid(import_id)
     if known_id is None or await context.loaders.import_job(known_id) is None:
         raise BadInput("There is no such import", code="NOT_FOUND")
@@ -188,7 +188,7 @@ def _day(text: str, name: str) -> date:
 
 
 def _is_known(query: Headers, sha256: str, modified_at: datetime) -> bool:
-    """Whether the client has these bytes already. A tag says it better than a time, so the time counts only alone."""
+    """Whether the client already has these bytes. The time is used only if there is no tag."""
     if_none_match = query.get("if-none-match")
     if if_none_match is not None:
         return if_none_match.strip() == "*" or sha256 in TAG.findall(if_none_match)

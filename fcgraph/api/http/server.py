@@ -1,8 +1,8 @@
-"""How uvicorn writes to a connection (`uvicorn --http fcgraph.api.http.server:OneWrite`): an answer's head and body
-leave together.
+"""How uvicorn writes to a connection (`uvicorn --http fcgraph.api.http.server:OneWrite`): the head and the
+body of an answer are sent together.
 
-By itself uvicorn writes one after the other: two packets, two wake-ups of the client, and a client who wakes up on the
-server's processor takes it away before the body is written.
+uvicorn itself writes them separately: two packets and two wake-ups of the client. A client that wakes up on the
+server's processor interrupts the server before the body is written.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ BUFFERED_BYTES_MAX = 64 * 1024  # more than that is written at once, so that the
 
 
 class OneWrite(HttpToolsProtocol):
-    """uvicorn's protocol on a transport that joins writes."""
+    """uvicorn's protocol on a transport that combines writes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it
         super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop)))
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection itself on: frames go out one by one."""
+        """Hand over the plain transport: frames are sent one by one."""
         self.transport = cast(Joined, self.transport).unjoined()
         super().handle_websocket_upgrade()
 
 
 class Joined:
-    """A transport that writes at once what comes within one turn of the event loop; all else goes to the real one."""
+    """A transport that combines the writes of one event loop iteration; the real one does everything else."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -40,7 +40,7 @@ class Joined:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Hold it until the turn's end."""
+        """Buffer it until the end of the event loop iteration."""
         if not self._buffered:
             self._loop.call_soon(self._write_buffered)
         self._buffered.append(data)
@@ -49,12 +49,12 @@ class Joined:
             self._write_buffered()
 
     def close(self) -> None:
-        """Close when all is written."""
+        """Close after writing the buffer."""
         self._write_buffered()
         self._transport.close()
 
     def unjoined(self) -> asyncio.Transport:
-        """The real transport, with all written that was held."""
+        """The real transport, after writing the buffer."""
         self._write_buffered()
         return self._transport
 

@@ -1,6 +1,6 @@
-"""The server's thread runs briefly and often. Linux lets whoever runs finish a slice of some milliseconds before a
-thread that wakes up, unless that one asked for shorter slices (6.12 and newer,
-https://docs.kernel.org/scheduler/sched-eevdf.html). Python has no call for it.
+"""The server's thread runs briefly and often. Linux lets a running thread finish a slice of some milliseconds before a
+thread that wakes up, unless the latter requested shorter slices (6.12 and newer,
+https://docs.kernel.org/scheduler/sched-eevdf.html). Python has no function for it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import platform
 import sys
 
 SLICE_NANOSECONDS = 100_000  # the shortest there is
-SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # its number; glibc has a name for it since 2.41 only
-RESET_ON_FORK = 1  # threads that this one starts have the usual slices
+SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # the number of the system call; glibc has a wrapper only since 2.41
+RESET_ON_FORK = 1  # threads started by this one have the default slices
 
 
 class Attributes(ctypes.Structure):
-    """`struct sched_attr` of linux/sched/types.h, as it was first."""
+    """`struct sched_attr` of linux/sched/types.h, in its first version."""
 
     _fields_ = (
         ("size", ctypes.c_uint32),
@@ -31,11 +31,11 @@ class Attributes(ctypes.Structure):
 
 
 def shorten() -> bool:
-    """Ask for short slices for the calling thread; False where they cannot be asked for."""
+    """Request short slices for the calling thread; False where this is not possible."""
     if sys.platform != "linux" or platform.machine() not in SCHED_SETATTR:
         return False
     if os.sched_getscheduler(0) != os.SCHED_OTHER:
-        return False  # somebody chose another policy for this process
+        return False  # another policy was chosen for this process
     system = ctypes.CDLL(None)
     attributes = Attributes(
         size=ctypes.sizeof(Attributes),

@@ -1,6 +1,6 @@
-"""Websockets at /graphql: graphql-transport-ws, with frames held against the protocol before Strawberry sees them.
+"""Websockets at /graphql: graphql-transport-ws, with frames checked before they reach Strawberry.
 
-Queries are answered as by POST.
+Queries are answered as over POST.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TOO_BIG = 1009
 
 
 class StrictHandler(BaseGraphQLTransportWSHandler[Context, None]):
-    """Closes with 4400 on a frame that is none of the protocol's; executes only what `Documents` admits."""
+    """Closes with 4400 on a frame that violates the protocol; executes only what `Documents` admits."""
 
     view: GraphQLSocket
 
@@ -67,7 +67,7 @@ class StrictHandler(BaseGraphQLTransportWSHandler[Context, None]):
         self.view.documents.admit(payload["query"], payload.get("operationName"), payload.get("variables") or {})
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
-        """A query is answered as by POST; the rest as Strawberry does it, but each operation has its own context."""
+        """A query is answered as over POST; Strawberry runs the rest, but each operation has its own context."""
         name = operation.operation_name or None
         if self.view.documents.prepare(operation.query).operation(name).operation is not OperationType.QUERY:
             own = copy(self)

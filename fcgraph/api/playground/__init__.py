@@ -1,4 +1,4 @@
-"""GraphiQL at GET /graphql, from assets that `make playground` puts beside this file; nothing comes from elsewhere."""
+"""GraphiQL at GET /graphql, from assets that `make playground` puts next to this file; no other host is used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fcgraph.api.http import media
 DIST = Path(__file__).parent / "dist"
 PAGE = Path(__file__).parent / "page.html"
 MISSING = Path(__file__).parent / "missing.html"
-# Only what this server itself serves may run in the page.
+# Only scripts from this server may run in the page.
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'"
     " data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'"
@@ -26,7 +26,7 @@ router.mount("/playground", StaticFiles(directory=DIST, check_dir=False), name="
 
 
 def is_wanted(scope: Scope) -> bool:
-    """Whether a GET of /graphql is for the playground: it brings no query, and does not prefer JSON."""
+    """Whether a GET of /graphql is for the playground: it has no query and does not prefer JSON."""
     names = [parameter.partition(b"=")[0] for parameter in scope["query_string"].split(b"&")]
     accept = ", ".join(Headers(scope=scope).getlist("accept"))
     return b"query" not in names and media.prefers_html(accept.encode("latin-1"), when_equal=True)

@@ -1,1 +1,1 @@
-"""Reads beside PostGraphile on the same database: `make bench-read`. It measures and prints; it asserts nothing."""
+"""Reads compared with PostGraphile on the same database: `make bench-read`. It prints figures and asserts nothing."""

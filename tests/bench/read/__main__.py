@@ -1,7 +1,7 @@
-"""`make bench-read`: fcgraph, PostGraphile and a bare application beside each other on one database.
+"""`make bench-read`: compares fcgraph, PostGraphile and a bare application on one database.
 
-Prints requests a second, p50, p99 and ratios. `--grow-to 20000000` lets the same database grow then and does it again;
-`--database-url` takes (and fills) a migrated database of a PostgreSQL 18, else a server of its own is started.
+Prints requests per second, p50, p99 and ratios. `--grow-to 20000000` then grows the same database and measures again.
+`--database-url` uses (and fills) a migrated PostgreSQL 18 database; without it a temporary server is started.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given more than once")
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
     parser.add_argument("--database-url")
     arguments = parser.parse_args()
     servers.install_postgraphile()
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measure(url: str, payments: int, arguments: argparse.Namespace) -> dict[str, Measured]:
-    """Everything at this number of payments; the value is what fcgraph did on each question."""
+    """Measure everything at this number of payments; returns fcgraph's figures for each query."""
     fill(url, payments)
     ours_by_question: dict[str, Measured] = {}
     with ExitStack() as stack:
@@ -73,7 +73,7 @@ def measure(url: str, payments: int, arguments: argparse.Namespace) -> dict[str,
 
 
 def growth(before: dict[str, Measured], after: dict[str, Measured]) -> None:
-    """How fcgraph's p50 grew with the database."""
+    """Print how fcgraph's p50 grew with the database."""
     for name, small in before.items():
         big = after[name]
         console.print(f"{name} p50 {small.p50_ms:.2f} ms, grown {big.p50_ms:.2f} ms: {big.p50_ms / small.p50_ms:.2f}")
@@ -81,7 +81,7 @@ def growth(before: dict[str, Measured], after: dict[str, Measured]) -> None:
 
 @contextmanager
 def database(database_url: str | None) -> Iterator[str]:
-    """The given database, or one on a server of its own, migrated."""
+    """The database of this URL, or a migrated one on a temporary server."""
     if database_url is not None:
         yield database_url
         return
@@ -95,7 +95,7 @@ def database(database_url: str | None) -> Iterator[str]:
 
 
 def fill(url: str, payments: int) -> None:
-    """Bring the database to that many payments, and give PostGraphile what an expert would."""
+    """Fill the database to that many payments, and prepare it for PostGraphile as an expert would."""
     console.print(f"a database with {payments:,} payments over {data.USERS:,} users")
     engine = db.make_engine(url, name="bench")
     data.make(engine, payments)
@@ -105,7 +105,7 @@ def fill(url: str, payments: int) -> None:
 
 
 def alternating(rounds: int, runs: Mapping[str, Callable[[], Measured]]) -> dict[str, Measured]:
-    """The median of each figure over the rounds; in each round every server has its turn."""
+    """The median of each figure over the rounds; each round measures every server in turn."""
     found: dict[str, list[Measured]] = {name: [] for name in runs}
     for run in runs.values():
         run()  # warm: statements prepared, code compiled
@@ -116,7 +116,7 @@ def alternating(rounds: int, runs: Mapping[str, Callable[[], Measured]]) -> dict
 
 
 def four_questions(ours: str, theirs: str, bare: str, rounds: int, seconds: int) -> dict[str, Measured]:
-    """Q1 to Q4 on the three servers; the value is what fcgraph did."""
+    """Q1 to Q4 on the three servers; returns fcgraph's figures."""
     ours_by_question = {}
     table = Table("", "server", "req/s", "p50 ms", "p99 ms", "fcgraph over it", title="reads")
     for name, meaning in queries.NAMES.items():
@@ -134,7 +134,7 @@ def four_questions(ours: str, theirs: str, bare: str, rounds: int, seconds: int)
 
 
 def same_number_of_rows(ours: str, theirs: str, bare: str, name: str) -> None:
-    """Stop when the servers do not answer the same question with as many rows."""
+    """Stop if the servers do not return the same number of rows for the same query."""
     counts = set()
     for url, body in (
         (ours, queries.ours(queries.OURS[name])[0]),
@@ -148,7 +148,7 @@ def same_number_of_rows(ours: str, theirs: str, bare: str, name: str) -> None:
 
 
 def over_stock(ours: str, stock: str, rounds: int, seconds: int) -> None:
-    """More than one user's things at a time, here and on Strawberry as it comes."""
+    """Queries over several users, on fcgraph and on stock Strawberry."""
     table = Table("", "server", "req/s", "p50 ms", "p99 ms", "fcgraph over it", title="over stock Strawberry")
     for name, query in queries.STOCK.items():
         bodies = queries.ours(query)
@@ -159,7 +159,7 @@ def over_stock(ours: str, stock: str, rounds: int, seconds: int) -> None:
 
 
 def during_slow_ones(ours: str, rounds: int, seconds: int) -> None:
-    """A trivial query's p99 alone, and while two clients ask one of the slowest things that are allowed."""
+    """A trivial query's p99 alone, and while two clients send one of the slowest queries that are allowed."""
     (trivial,) = queries.body("{ __typename }")
 
     def alone() -> Measured:
@@ -169,13 +169,13 @@ def during_slow_ones(ours: str, rounds: int, seconds: int) -> None:
         two = load.start(ours, slow, seconds + 1, connections=2)
         measured = alone()
         load.finish(two)
-        # What the two left behind takes no longer than one more: the next run must not meet it.
+        # The two clients' last requests take no longer than this one: they must not overlap with the next run.
         load.ask(ours, slow)
         return measured
 
     runs = {"alone": alone} | {name: partial(lateral, queries.slow(name)) for name in queries.SLOW}
     found = alternating(rounds, runs)
-    table = Table("beside two clients asking", "req/s", "p50 ms", "p99 ms", "p99 over alone", title="a trivial query")
+    table = Table("with two other clients", "req/s", "p50 ms", "p99 ms", "p99 over alone", title="a trivial query")
     for name, measured in found.items():
         table.add_row(name, *_figures(measured), f"{measured.p99_ms / found['alone'].p99_ms:.2f}")
     console.print(table)

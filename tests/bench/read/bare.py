@@ -1,4 +1,4 @@
-"""The bar: a bare ASGI application that sends what hand-written SQL makes; `uvicorn tests.bench.read.bare:app`."""
+"""The baseline: a bare ASGI application that sends results of plain SQL; `uvicorn tests.bench.read.bare:app`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The database of the read benchmark: payments over 10,000 users, one of whom has 100,000.
 
-Each 2,000,000 payments fill three months; more payments are a longer past, so that a user's month stays what it is.
+Every 2,000,000 payments fill three months. More payments go further back, so that a user's month does not change.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ SELECT indexname, indexdef FROM pg_indexes
 
 
 def make(engine: Engine, payments: int) -> None:
-    """Bring the migrated database to this many payments (it only grows), vacuumed and analysed.
+    """Fill the migrated database to this many payments (it only grows); vacuum and analyse it.
 
-    The indexes are made when all rows are there: quicker, and as compact at 20,000,000 payments as at 2,000,000.
+    The indexes are created after all rows: faster, and as compact at 20,000,000 payments as at 2,000,000.
     """
     with db.write(engine) as connection:
         connection.exec_driver_sql(REFERENCE)
@@ -65,7 +65,7 @@ def make(engine: Engine, payments: int) -> None:
         indexes = connection.execute(sa.text(INDEXES)).all() if have < payments else []
         for name, _ in indexes:
             connection.exec_driver_sql(f"DROP INDEX {name}")
-    # An odd step, so that both sent and received payments of the heavy user come up.
+    # The step is not even, so that both sent and received payments of the heavy user come up.
     heavy_every = min(payments, A_SEASON) // HEAVY_PAYMENTS | 1
     for first in range(have, payments, CHUNK):
         size = min(CHUNK, payments - first)

@@ -1,6 +1,6 @@
-"""asyncpg beside psycopg2 in threads, under one event loop: `python -m tests.bench.read.drivers --database-url …`.
+"""asyncpg and psycopg2 in threads compared, on one event loop: `python -m tests.bench.read.drivers --database-url …`.
 
-What the API's reader does and nothing else: 8 askers, one user by his id, and a page of 100 payments as one text.
+Only what the API's reader does: 8 concurrent clients read one user by id, and a page of 100 payments as one text.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Ask = Callable[[str, str], Awaitable[Any]]
 
 
 class Threads:
-    """psycopg2 on as many threads as connections; statements are prepared by hand, as it does not do it."""
+    """psycopg2 on as many threads as connections; statements are prepared explicitly."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -54,7 +54,7 @@ class Threads:
 
 
 async def per_second(ask: Ask, sql: str, seconds: float) -> tuple[float, float]:
-    """Statements a second, and the processor time of this process for one, in microseconds."""
+    """Statements per second, and the processor time of this process per statement, in microseconds."""
     users, done = queries.users(), 0
     end = time.monotonic() + seconds
     cpu, start = time.process_time(), time.monotonic()
@@ -72,7 +72,7 @@ async def per_second(ask: Ask, sql: str, seconds: float) -> tuple[float, float]:
 
 
 async def compare(url: str, seconds: float) -> None:
-    """Print both, in turn."""
+    """Measure and print both drivers in turn."""
     reader = Reader(url, pool_max=ASKERS, wait_seconds=5, statement_timeout_seconds=5)
     threads = Threads(url)
 

@@ -1,6 +1,6 @@
 -- What an expert adds for PostGraphile: a page with the limit in both branches, once as payments with their relations and
--- once as the eight fields, which the index has; a user's daily totals in one pass; all as plain lists (which it answers
--- quicker than connections); and the planner told that the data is in memory or on an SSD.
+-- once as the eight fields that the index has; a user's daily totals in one pass; all as plain lists (which it answers
+-- faster than connections); and the planner told that the data is in memory or on an SSD.
 CREATE OR REPLACE FUNCTION users_page(u users, since timestamptz, until timestamptz, size int) RETURNS SETOF transactions
 LANGUAGE sql STABLE ROWS 100 AS $$
   (SELECT * FROM transactions WHERE sender_id = u.user_id AND timestamp >= since AND timestamp < until

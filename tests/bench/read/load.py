@@ -1,6 +1,6 @@
-"""The load: wrk with 8 connections, one body after the other; or one client that asks now and then.
+"""The load: wrk with 8 connections, one body after the other; or one client with pauses.
 
-Requests a second, p50, p99 in milliseconds.
+Reports requests per second, and p50 and p99 in milliseconds.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Measured(NamedTuple):
 
 
 class Load(NamedTuple):
-    """A run on its way, and the folder with what it sends."""
+    """A run in progress, and the folder with the bodies it sends."""
 
     wrk: subprocess.Popen[str]
     folder: tempfile.TemporaryDirectory[str]
 
 
 def start(url: str, bodies: list[str], seconds: int, connections: int = CONNECTIONS) -> Load:
-    """Begin a run; `finish` waits for its end."""
+    """Start a run; `finish` waits for its end."""
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("the load generator wrk is missing (Debian: apt-get install wrk)")
@@ -86,7 +86,7 @@ def run(url: str, bodies: list[str], seconds: int, connections: int = CONNECTION
 
 
 def now_and_then(url: str, body: str, seconds: int) -> Measured:
-    """One client who asks, waits PAUSE_SECONDS, and asks again: without the pause he would take a whole core."""
+    """One client that sends a request and waits PAUSE_SECONDS in a loop: without it, it would use a whole core."""
     at = urlsplit(url)
     head = f"POST {at.path} HTTP/1.1\r\nHost: {at.netloc}\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
@@ -111,7 +111,7 @@ def now_and_then(url: str, body: str, seconds: int) -> Measured:
 
 
 def ask(url: str, bodies: list[str]) -> None:
-    """One request, answered."""
+    """Send one request and read its answer."""
     headers = {"Content-Type": "application/json"}
     httpx2.post(url, content=bodies[0], headers=headers, timeout=TIMEOUT_SECONDS).raise_for_status()
 

@@ -1,4 +1,4 @@
-"""What is asked of each server: the same four questions, in its own words, for the same users."""
+"""The requests for each server: the same four queries in its own schema, for the same users."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ THEIRS = {
     f" pageList(since: $since, until: $until, size: 100) {{ {EIGHT} userBySenderId {{ name }}"
     " userByReceiverId { name } } } }",
 }
-# Beyond these four. The first page of users whose name has "User 10" is without the one with the most payments.
+# Other queries. The first page of users whose name contains "User 10" does not include the one with the most payments.
 PAGE_WITH_TOTALS = (
     'query($start: Date!, $end: Date!) { users(first: 10, search: "User 10") { nodes { userId name createdAt'
     " dailyTotals(start: $start, end: $end) { summary { currency totalSent totalReceived } } } } }"
@@ -55,13 +55,13 @@ STOCK = {"10 users, their totals of a month": PAGE_WITH_TOTALS, "off the fast pa
 HEAVY_USER = str(UUID(int=1))
 FIFTY = [str(UUID(int=n)) for n in range(2, 52)]
 ALL = 'start: "2025-04-01", end: "2025-06-30", statuses: [COMPLETED, PENDING, FAILED]'
-# What costs most of what the limits allow: 10,000 nodes or 10,000 daily totals, on the fast path and off it.
+# The most expensive queries within the limits: 10,000 nodes or 10,000 daily totals, on the fast path and off it.
 SLOW = {
     "99 users, 100 payments each": "query { users(first: 99) { nodes { payments(first: 100) { nodes { EIGHT } } } } }",
     "totals of 50 users, three months": "query($ids: [UUID!]) { dailyTotals(userIds: $ids, ALL) { rows { TOTALS } } }",
     "270 totals, 30 payments each": "query($heavy: [UUID!]) { dailyTotals(userIds: $heavy, ALL)"
     " { rows { day payments(first: 30) { nodes { EIGHT } } } } }",
-    "totals of everybody (refused)": "query { dailyTotals(ALL) { rows { TOTALS } } }",
+    "totals of all users (refused)": "query { dailyTotals(ALL) { rows { TOTALS } } }",
     "totals of a page of 50 users": "query { users(first: 50) { nodes { dailyTotals(ALL) { rows { TOTALS } } } } }",
     "off the fast path: 50 senders' totals": "query { payments(first: 50) { nodes { sender { dailyTotals(ALL)"
     " { rows { TOTALS } } } } } }",
@@ -75,7 +75,7 @@ def slow(name: str) -> list[str]:
 
 
 def users() -> list[str]:
-    """The users who are asked about; the one with the most payments is not among them."""
+    """The users in the queries; the one with the most payments is not among them."""
     rnd = random.Random(2025)
     return [str(UUID(int=rnd.randrange(2, USERS + 1))) for _ in range(QUERIED_USERS)]
 

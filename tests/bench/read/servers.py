@@ -1,4 +1,4 @@
-"""The servers that are measured, each a process (or several) of its own on the same database."""
+"""The servers that are measured, each in one or more separate processes on the same database."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ START_SECONDS = 60
 
 
 def install_postgraphile() -> None:
-    """Have npm bring PostGraphile and a Node.js that can run it, as pinned."""
+    """Install the pinned versions of PostGraphile and a suitable Node.js with npm."""
     if not NODE.exists():
         subprocess.run(["npm", "ci", "--silent", "--no-progress"], cwd=POSTGRAPHILE, check=True)
 
 
 @contextmanager
 def uvicorn(app: str, database_url: str, processes: int, ready: str) -> Iterator[str]:
-    """An ASGI application of ours; the value is its address."""
+    """One of our ASGI applications; yields its address."""
     port = ports.free()
     command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
     command += [*UVICORN_OPTIONS, "--workers", str(processes)]

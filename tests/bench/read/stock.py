@@ -1,4 +1,4 @@
-"""Strawberry as it comes, on the same resolvers: `uvicorn tests.bench.read.stock:app`. No caches, no fast path."""
+"""Stock Strawberry on the same resolvers: `uvicorn tests.bench.read.stock:app`. No caches, no fast path."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ graphql = Stock(schema)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """GraphQL by Strawberry; start and end by our application, whose doors it uses."""
+    """GraphQL by Strawberry; our application provides startup, shutdown and the resources."""
     if scope["type"] == "http" and scope["path"] == "/graphql":
         await graphql(scope, receive, send)
     else:

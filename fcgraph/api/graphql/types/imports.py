@@ -1,4 +1,4 @@
-"""GraphQL types of imports and of what was kept: the job with its counts and totals, rejected records, conflicts."""
+"""GraphQL types of imports and intake records: the job with its counts and totals, rejected records, conflicts."""
 
 from __future__ import annotations
 
@@ -20,58 +20,62 @@ from fcgraph.queries.pages import PageRequest, cut, write_cursor
 
 Row = Any
 ZERO = Decimal(0)
-# Decimals shown when a control total was given in a currency that is not known here.
+# Decimals shown for a control total in an unknown currency.
 UNKNOWN_SCALE = 2
 
 
-@strawberry.type(description="What became of every record read; `read` is the sum of the six outcomes.")
+@strawberry.type(description="The outcomes of all records read; `read` is the sum of the six outcomes.")
 class OutcomeCounts:
     read: int = strawberry.field(description="Rows read, without the header.")
     inserted: int = strawberry.field(description="New payments.")
-    updated: int = strawberry.field(description="Known payments whose status went on.")
+    updated: int = strawberry.field(description="Known payments whose status advanced.")
     duplicate: int = strawberry.field(description="The same as stored; nothing was written.")
-    stale: int = strawberry.field(description="Behind what is stored; nothing was written.")
-    conflict: int = strawberry.field(description="Contradicting what is stored; kept until a person decides.")
-    rejected: int = strawberry.field(description="Breaking a rule; kept with every problem.")
-    suspicious: int = strawberry.field(description="Of the new payments, those that are suspicious.")
+    stale: int = strawberry.field(description="Older than what is stored; nothing was written.")
+    conflict: int = strawberry.field(description="Contradict the stored payment; stored for a person to resolve.")
+    rejected: int = strawberry.field(description="Fail a rule; stored with every problem.")
+    suspicious: int = strawberry.field(description="New payments that are suspicious.")
 
 
-@strawberry.type(description="The sums of a file in one currency, held against what its sender expected.")
+@strawberry.type(description="The sums of a file in one currency, compared with what the sender expected.")
 class ControlTotal:
     currency: str = strawberry.field(description="The only currency in these sums.")
-    accepted: Decimal = strawberry.field(description="Of rows that are payments now, stored by this import or before.")
-    rejected: Decimal = strawberry.field(description="Of rows kept as rejected or in conflict, where readable.")
-    expected: Decimal | None = strawberry.field(description="What the sender said; null when nothing was expected.")
+    accepted: Decimal = strawberry.field(description="Rows that are payments, stored by this import or before.")
+    rejected: Decimal = strawberry.field(
+        description="Rows that were rejected or are in conflict, if the amount is readable."
+    )
+    expected: Decimal | None = strawberry.field(description="The expected sum; null when nothing was expected.")
     matches: bool | None = strawberry.field(description="accepted = expected; null when nothing was expected.")
 
 
 @strawberry.type(description="A field in which the stored payment and the incoming one differ.")
 class FieldChange:
     field: str = strawberry.field(description="The field's name.")
-    stored: str | None = strawberry.field(description="What is stored.")
-    incoming: str | None = strawberry.field(description="What came.")
+    stored: str | None = strawberry.field(description="The stored value.")
+    incoming: str | None = strawberry.field(description="The incoming value.")
 
 
 @strawberry.type(description="What is wrong with a row.")
 class RowProblem:
-    column: str | None = strawberry.field(description="The column it is about; null when it is about the whole row.")
+    column: str | None = strawberry.field(description="The column of the problem; null when it concerns the whole row.")
     code: RowProblemCode = strawberry.field(description="What is wrong, for programs.")
     message: str = strawberry.field(description="What is wrong, for people.")
-    value: str | None = strawberry.field(description="What stood there.")
+    value: str | None = strawberry.field(description="The value of the column.")
 
 
 @strawberry.type(description="A CSV line or Kafka message that was rejected or is in conflict.")
 class IntakeRecord:
-    record_id: UUID = strawberry.field(description="The id to replay or resolve it by.")
+    record_id: UUID = strawberry.field(description="The id, for replaying or resolving it.")
     outcome: IntakeOutcome = strawberry.field(description="REJECTED or CONFLICT.")
-    source: RecordSource = strawberry.field(description="Where it came from.")
+    source: RecordSource = strawberry.field(description="The source of the record.")
     problems: list[RowProblem] = strawberry.field(description="Every problem of the row, not only the first.")
     differences: list[FieldChange] = strawberry.field(
-        description="Of a conflict, what differs from the stored payment."
+        description="For a conflict, the fields that differ from the stored payment."
     )
-    transaction_id: UUID | None = strawberry.field(description="The payment's id, where it could be read.")
-    raw: str = strawberry.field(description="As it came; bytes that are not UTF-8 are shown with backslashes.")
-    received_at: datetime = strawberry.field(description="When it came.")
+    transaction_id: UUID | None = strawberry.field(description="The payment's id, if it could be read.")
+    raw: str = strawberry.field(
+        description="The row as it arrived; bytes that are not UTF-8 are shown as backslash escapes."
+    )
+    received_at: datetime = strawberry.field(description="When it arrived.")
     resolved_at: datetime | None = strawberry.field(description="When it ended; null while it is open.")
     resolution: str | None = strawberry.field(
         description="How it ended: REPLAYED_ with an outcome, SUPERSEDED, DISMISSED, KEEP_STORED or ACCEPT_INCOMING;"
@@ -82,7 +86,7 @@ class IntakeRecord:
         description="Who ended it, such as `cli:root`; null while it is open and when a corrected row ended it."
     )
     superseded_by: RecordSource | None = strawberry.field(
-        description="The row of a corrected file that came in its place, by import and line."
+        description="The row of a corrected file that replaced it, by import and line."
     )
 
     @staticmethod
@@ -138,7 +142,7 @@ def _superseded_by(row: Row) -> RecordSource | None:
 
 
 async def intake_records(context: Context, query: RecordQuery, page: PageRequest) -> Connection[IntakeRecord]:
-    """A page of kept records."""
+    """A page of intake records."""
     rows = await context.reader.fetch(sql.records(query, page, viewer=context.viewer))
     order = query.order
 
@@ -152,29 +156,29 @@ async def intake_records(context: Context, query: RecordQuery, page: PageRequest
     return Connection(found=cut(list(rows), page), node_of=IntakeRecord.of, cursor_of=cursor, count=count)
 
 
-@strawberry.type(description="One CSV file's way through. It survives the loss of any process.")
+@strawberry.type(description="The import of one CSV file. It survives the loss of any process.")
 class ImportJob:
     row: strawberry.Private[Row]
     import_id: UUID = strawberry.field(description="The import's id.")
-    file_name: str = strawberry.field(description="The file's name as it was given.")
+    file_name: str = strawberry.field(description="The file's name as received.")
     sha256: str = strawberry.field(description="SHA-256 of the file's bytes, in hex.")
     size_bytes: BigInt = strawberry.field(description="The file's length.")
-    mode: ImportMode = strawberry.field(description="Whether all rows or only valid ones.")
-    dry_run: bool = strawberry.field(description="A dry run gives the same verdicts and writes no payment.")
-    state: ImportState = strawberry.field(description="Where it stands.")
+    mode: ImportMode = strawberry.field(description="Whether all rows must be valid or valid ones are enough.")
+    dry_run: bool = strawberry.field(description="A dry run reports the same outcomes and writes no payments.")
+    state: ImportState = strawberry.field(description="The state of the import.")
     progress: float | None = strawberry.field(description="From 0 to 1; null while queued.")
-    counts: OutcomeCounts = strawberry.field(description="What became of its rows so far.")
+    counts: OutcomeCounts = strawberry.field(description="The outcomes of its rows so far.")
     skipped_lines: BigInt = strawberry.field(
-        description="Lines below the header that are no rows: blank ones, rows of empty values, a repeated header."
+        description="Lines below the header that are not rows: blank lines, rows of empty values, a repeated header."
     )
-    ignored_columns: list[str] = strawberry.field(description="Columns of the file that are none of the seven.")
+    ignored_columns: list[str] = strawberry.field(description="Columns of the file other than the seven known ones.")
     rejects_url: str | None = strawberry.field(
-        description="A CSV of the rejected rows: correct it and upload it as it is. A corrected row ends its record."
-        " Conflicts are left out, a person decides them; null when no row was rejected."
+        description="A CSV of the rejected rows, to be corrected and uploaded in the same format. A corrected row"
+        " resolves its record. Conflicts are not included. Null when no row was rejected."
     )
     failure: str | None = strawberry.field(description="Why it failed; null when it did not.")
     created_at: datetime = strawberry.field(description="When it was accepted.")
-    started_at: datetime | None = strawberry.field(description="When a worker first took it.")
+    started_at: datetime | None = strawberry.field(description="When a worker first started it.")
     finished_at: datetime | None = strawberry.field(description="When it reached a final state.")
 
     @strawberry.field(description="Sums per currency.")
@@ -183,7 +187,7 @@ class ImportJob:
         expected = self.row["expected_totals"] or {}
         return [_control_total(code, found.get(code), expected.get(code)) for code in sorted({*found, *expected})]
 
-    @strawberry.field(description="The rows kept as rejected or in conflict, by line.")
+    @strawberry.field(description="The rows that were rejected or are in conflict, by line.")
     async def records(
         self,
         info: Info,

@@ -1,4 +1,4 @@
-"""GraphQL types of payments: the payment, where it came from, its history, and the filter."""
+"""GraphQL types of payments: the payment, its source, its history, and the filter."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Row = Any
 Person = Annotated["User", strawberry.lazy("fcgraph.api.graphql.types.users")]
 
 
-@strawberry.type(description="Where a record came from: a line of an import, or a Kafka topic, partition and offset.")
+@strawberry.type(description="The source of a record: a line of an import, or a Kafka topic, partition and offset.")
 class RecordSource:
-    kind: SourceKind = strawberry.field(description="The door it came through.")
-    import_id: UUID | None = strawberry.field(description="The import, when it came by CSV.")
+    kind: SourceKind = strawberry.field(description="The channel it arrived through.")
+    import_id: UUID | None = strawberry.field(description="The import; null unless the channel is CSV.")
     line_number: BigInt | None = strawberry.field(
-        description="The line of the file, the header being line 1; null unless it came by CSV."
+        description="The line of the file, the header being line 1; null unless the channel is CSV."
     )
-    topic: str | None = strawberry.field(description="The Kafka topic, when it came by Kafka.")
+    topic: str | None = strawberry.field(description="The Kafka topic; null unless the channel is Kafka.")
     partition: int | None = strawberry.field(description="The partition of the topic.")
     offset: BigInt | None = strawberry.field(description="The offset in the partition.")
 
@@ -48,14 +48,14 @@ class RecordSource:
         )
 
 
-@strawberry.type(description="What a payment was before it changed.")
+@strawberry.type(description="A payment before it changed.")
 class PaymentState:
     sender_id: UUID = strawberry.field(description="The id of who sent it.")
     receiver_id: UUID = strawberry.field(description="The id of who received it.")
     amount: Decimal = strawberry.field(description="At the currency's scale.")
     currency: str = strawberry.field(description="Three letters, such as USD.")
     timestamp: datetime = strawberry.field(description="When it was made.")
-    status: PaymentStatus = strawberry.field(description="Where it stood.")
+    status: PaymentStatus = strawberry.field(description="The status then.")
 
     @staticmethod
     def of(row: Row) -> PaymentState | None:
@@ -74,32 +74,32 @@ class PaymentState:
 
 @strawberry.type(description="A state of a payment: revision 1 is the payment as first stored.")
 class PaymentRevision:
-    revision: int = strawberry.field(description="1, 2, 3 … in the order in which they came.")
+    revision: int = strawberry.field(description="1, 2, 3 … in order of arrival.")
     status: PaymentStatus = strawberry.field(description="The status from then on.")
-    source: RecordSource = strawberry.field(description="Where this state came from.")
+    source: RecordSource = strawberry.field(description="The source of this state.")
     recorded_at: datetime = strawberry.field(description="When it was stored here.")
     previous: PaymentState | None = strawberry.field(
-        description="What the payment was before this revision; null for revision 1."
+        description="The payment before this revision; null for revision 1."
     )
     note: str | None = strawberry.field(
-        description="The note of the person who decided on the change; null when the status advanced by itself."
+        description="The note of the person who made the change; null for a normal change of status."
     )
-    decided_by: str | None = strawberry.field(description="Who decided on the change; null when nobody did.")
+    decided_by: str | None = strawberry.field(description="Who made the change; null for a normal change of status.")
 
 
 @strawberry.type(description="A payment, stored once by its transaction id.")
 class Payment:
-    transaction_id: UUID = strawberry.field(description="The id it has everywhere; a payment is stored once.")
+    transaction_id: UUID = strawberry.field(description="The unique id of the payment.")
     sender_id: UUID = strawberry.field(description="The id of who sent it.")
     receiver_id: UUID = strawberry.field(description="The id of who received it.")
     amount: Decimal = strawberry.field(description="At the currency's scale.")
     currency: str = strawberry.field(description="Three letters, such as USD.")
-    timestamp: datetime = strawberry.field(description="When it was made, as its sender says.")
-    status: PaymentStatus = strawberry.field(description="Where it stands now.")
-    is_suspicious: bool = strawberry.field(description="Whether there is any suspicion.")
+    timestamp: datetime = strawberry.field(description="When it was made, according to its source.")
+    status: PaymentStatus = strawberry.field(description="The current status.")
+    is_suspicious: bool = strawberry.field(description="Whether the payment is suspicious.")
     suspicions: list[SuspicionCode] = strawberry.field(description="Why it is suspicious; empty when it is not.")
     recorded_at: datetime = strawberry.field(description="When it was stored here.")
-    source: RecordSource = strawberry.field(description="Where it first came from.")
+    source: RecordSource = strawberry.field(description="The first source of the payment.")
 
     @strawberry.field(description="Who sent it.")
     async def sender(self, info: Info) -> Person:
@@ -109,7 +109,7 @@ class Payment:
     async def receiver(self, info: Info) -> Person:
         return await _person(info, self.receiver_id)
 
-    @strawberry.field(description="Every state it has had, the first one first.")
+    @strawberry.field(description="All its states, oldest first.")
     async def history(self, info: Info) -> list[PaymentRevision]:
         return [
             PaymentRevision(
@@ -150,27 +150,25 @@ async def _person(info: Info, user_id: UUID) -> Person:
     return User.of(row)
 
 
-@strawberry.input(description="All given conditions must hold. Days are inclusive at both ends, in the reporting zone.")
+@strawberry.input(
+    description="All set conditions must hold. Days are inclusive at both ends, in the reporting time zone."
+)
 class PaymentFilter:
     start: date | None = strawberry.field(default=None, description="From the beginning of this day.")
     end: date | None = strawberry.field(default=None, description="To the end of this day.")
     statuses: list[PaymentStatus] | None = strawberry.field(default=None, description="In one of these statuses.")
     currencies: list[str] | None = strawberry.field(default=None, description="In one of these currencies.")
-    min_amount: Decimal | None = strawberry.field(
-        default=None, description="Of this amount or more, in whatever currency."
-    )
-    max_amount: Decimal | None = strawberry.field(
-        default=None, description="Of this amount or less, in whatever currency."
-    )
+    min_amount: Decimal | None = strawberry.field(default=None, description="Of this amount or more, in any currency.")
+    max_amount: Decimal | None = strawberry.field(default=None, description="Of this amount or less, in any currency.")
     is_suspicious: bool | None = strawberry.field(
-        default=None, description="Only suspicious ones, or only those that are not."
+        default=None, description="True: only suspicious payments; false: only the others."
     )
     user_id: UUID | None = strawberry.field(default=None, description="The sender or the receiver.")
     import_id: UUID | None = strawberry.field(default=None, description="First stored by this import.")
 
 
 def payment_query(arguments: PaymentFilter | None, direction: Direction | None = None) -> PaymentQuery:
-    """The filter as the queries want it. Raises BadInput when its parts contradict each other."""
+    """The filter in the form the queries use. Raises BadInput when its parts contradict each other."""
     f = arguments or PaymentFilter()
     found = PaymentQuery(
         direction=(direction or Direction.ANY).value,
@@ -198,7 +196,7 @@ def _connection(found: Page, count: Any) -> Connection[Payment]:
 
 
 async def all_payments(info: Info, query: PaymentQuery, page: PageRequest) -> Connection[Payment]:
-    """A page of everybody's payments."""
+    """A page of the payments of all users."""
     context = info.context
     zone, viewer = context.settings.report_timezone, context.viewer
     rows = await context.reader.fetch(sql.payments(query, page, user_id=None, zone=zone, viewer=viewer))
@@ -211,7 +209,7 @@ async def all_payments(info: Info, query: PaymentQuery, page: PageRequest) -> Co
 
 
 async def payments_of(info: Info, owner: Drill, query: PaymentQuery, page: PageRequest) -> Connection[Payment]:
-    """A page of one user's payments, or of one day and currency of his; read together with those of others."""
+    """A page of a user's payments, or of one day and currency of theirs; batched with the pages of other users."""
     loaders = info.context.loaders
     found = await loaders.payments(owner, query, page)
     return _connection(found, lambda: loaders.payments_count(owner, query))

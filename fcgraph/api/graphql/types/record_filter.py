@@ -1,4 +1,4 @@
-"""GraphQL types of many intake records at once: which ones are meant, and how many have which problem."""
+"""GraphQL types for sets of intake records: the filter, and the number of records per problem."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from fcgraph.record_filter import RecordFilter
 Row = Any
 
 
-@strawberry.input(description="Which intake records are meant: all given conditions must hold.")
+@strawberry.input(description="Selects intake records: all set conditions must hold.")
 class IntakeRecordFilter:
-    source: SourceKind | None = strawberry.field(default=None, description="The channel they arrived by.")
-    import_id: UUID | None = strawberry.field(default=None, description="Of this import.")
-    topic: str | None = strawberry.field(default=None, description="Of the Kafka topic with this name.")
+    source: SourceKind | None = strawberry.field(default=None, description="The channel they arrived through.")
+    import_id: UUID | None = strawberry.field(default=None, description="Records of this import.")
+    topic: str | None = strawberry.field(default=None, description="Records of the Kafka topic with this name.")
     outcomes: list[IntakeOutcome] | None = strawberry.field(
         default=None, description="With one of these outcomes: REJECTED, CONFLICT."
     )
@@ -31,7 +31,7 @@ class IntakeRecordFilter:
     received_from: datetime | None = strawberry.field(default=None, description="Received at this instant or later.")
     received_to: datetime | None = strawberry.field(default=None, description="Received at this instant or earlier.")
     open_only: bool | None = strawberry.field(
-        default=True, description="Only records without an end. What has an end is never replayed or dismissed."
+        default=True, description="Only open records. Resolved records are never replayed or dismissed."
     )
 
 
@@ -42,10 +42,10 @@ class ProblemCount:
 
 
 def records_meant(arguments: IntakeRecordFilter | None) -> RecordFilter:
-    """The filter as those who read and end records want it. Raises BadInput for a topic that cannot exist."""
+    """The filter in the form the queries and mutations use. Raises BadInput for a topic that cannot exist."""
     f = arguments or IntakeRecordFilter()
     if f.topic is not None and "\0" in f.topic:
-        raise BadInput("A topic has no NUL")
+        raise BadInput("The name of a topic cannot contain NUL")
     return RecordFilter(
         kind=f.source.value if f.source is not None else None,
         outcomes=tuple(o.value for o in f.outcomes) if f.outcomes is not None else None,
@@ -59,7 +59,7 @@ def records_meant(arguments: IntakeRecordFilter | None) -> RecordFilter:
 
 
 async def problem_counts(context: Context, arguments: IntakeRecordFilter | None) -> list[ProblemCount]:
-    """How many records of the filter have each problem, the commonest first."""
+    """How many records of the filter have each problem, most frequent first."""
     query = RecordQuery(**asdict(records_meant(arguments)))
     rows = await context.reader.fetch(sql.problem_counts(query, viewer=context.viewer))
     return [ProblemCount(code=RowProblemCode(row["code"]), records=row["records"]) for row in rows]

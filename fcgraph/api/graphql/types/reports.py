@@ -42,35 +42,37 @@ class ReportLineTotals:
 
 
 @strawberry.type(
-    description="A line that differs between two versions: before is null for a new one, after for one gone."
+    description="A line that differs between two versions: `before` is null for a new line, `after` for a removed one."
 )
 class ReportLineChange:
-    user_id: UUID = strawberry.field(description="Whose line it is.")
+    user_id: UUID = strawberry.field(description="The user of the line.")
     day: date = strawberry.field(description="The line's day.")
     currency: str = strawberry.field(description="The line's currency.")
     before: ReportLineTotals | None = strawberry.field(description="In the other version; null when the line is new.")
-    after: ReportLineTotals | None = strawberry.field(description="In this version; null when the line is gone.")
+    after: ReportLineTotals | None = strawberry.field(description="In this version; null when the line was removed.")
 
 
 @strawberry.type(description="One version of a month's report. Its bytes never change.")
 class ReportFile:
     period: Month = strawberry.field(description="The month.")
-    version: int = strawberry.field(description="1, 2, 3 …; another content of the month is another version.")
-    is_latest: bool = strawberry.field(description="Whether no later version is there.")
+    version: int = strawberry.field(description="1, 2, 3 …; a new version is added when the content changes.")
+    is_latest: bool = strawberry.field(description="Whether this is the latest version.")
     is_final_period: bool = strawberry.field(description="False while the month is still running.")
-    time_zone: str = strawberry.field(description="The zone whose days and month these are.")
+    time_zone: str = strawberry.field(description="The time zone of its days and month.")
     statuses: list[PaymentStatus] = strawberry.field(description="Payments in these statuses are counted.")
-    file_name: str = strawberry.field(description="Such as monthly_report_2025-05_v1.csv.")
-    download_url: str = strawberry.field(description="Where to get the file from this server.")
+    file_name: str = strawberry.field(description="The file name, such as monthly_report_2025-05_v1.csv.")
+    download_url: str = strawberry.field(description="The path of the file on this server.")
     sha256: str = strawberry.field(description="SHA-256 of the file, in hex; also its ETag.")
     size_bytes: BigInt = strawberry.field(description="The file's length.")
-    row_count: int = strawberry.field(description="Its lines without the header.")
-    watermark: BigInt = strawberry.field(description="The last intake batch it has seen, in the order of commits.")
-    totals: list[CurrencyTotal] = strawberry.field(description="Its lines added up per currency.")
-    balanced: bool = strawberry.field(description="For each day and currency, the sum sent is the sum received.")
-    generated_at: datetime = strawberry.field(description="When this version was made.")
+    row_count: int = strawberry.field(description="Number of lines, without the header.")
+    watermark: BigInt = strawberry.field(description="The last intake batch it includes, in commit order.")
+    totals: list[CurrencyTotal] = strawberry.field(description="The sums of its lines per currency.")
+    balanced: bool = strawberry.field(
+        description="Whether the sums sent and received are equal for each day and currency."
+    )
+    generated_at: datetime = strawberry.field(description="When this version was generated.")
 
-    @strawberry.field(description="Payments of the period that came or changed after this version.")
+    @strawberry.field(description="The number of payments of the period that arrived or changed after this version.")
     async def changes_since(self, info: Info) -> int:
         return await info.context.loaders.report_changes(reports.basis_of(self))
 
@@ -118,7 +120,7 @@ def _changes(context: Context, period: str, version: int, other: int) -> list[Re
         for change in reports.changes_between(context.resources.reports, connection, period, version, other):
             if len(found) == lines_max:
                 raise BadInput(
-                    f"More than {lines_max} lines differ (TOTALS_ROWS_MAX): compare the files themselves",
+                    f"More than {lines_max} lines differ (TOTALS_ROWS_MAX): compare the files instead",
                     code="RANGE_TOO_LARGE",
                 )
             found.append(
@@ -156,7 +158,7 @@ async def report_files(
 
 
 def generate(context: Context, period: str) -> reports.Generated:
-    """Make the report of a month now; blocking. Raises Refused PERIOD_NOT_STARTED."""
+    """Generate the report of a month now; blocking. Raises Refused PERIOD_NOT_STARTED."""
     return reports.generate(
         context.resources.engine,
         context.resources.reports,

@@ -1,4 +1,4 @@
-"""GraphQL types of daily totals: rows per user, day and currency, their sum per currency, and what they rest on."""
+"""GraphQL types of daily totals: rows per user, day and currency, their sums per currency, and their basis."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from fcgraph.queries.totals import CurrencySum, TotalsQuery, summary_of
 Row = Any
 
 
-@strawberry.type(description="What the totals rest on, so that a screenshot of them can be checked later.")
+@strawberry.type(description="The basis of the totals, so that a screenshot of them can be checked later.")
 class TotalsBasis:
     start: date = strawberry.field(description="The first day.")
-    end: date = strawberry.field(description="Inclusive.")
-    time_zone: str = strawberry.field(description="The zone whose days these are.")
+    end: date = strawberry.field(description="The last day, inclusive.")
+    time_zone: str = strawberry.field(description="The time zone of the days.")
     statuses: list[PaymentStatus] = strawberry.field(description="Payments in these statuses are counted.")
-    watermark: BigInt = strawberry.field(description="The last batch the answer has seen, in the order of commits.")
+    watermark: BigInt = strawberry.field(description="The last batch that the answer includes, in commit order.")
 
 
 @strawberry.type(description="One row per user, day and currency. No field ever adds two currencies.")
 class DailyTotal:
     statuses: strawberry.Private[tuple[str, ...]]
-    user_id: UUID = strawberry.field(description="Whose total it is.")
-    day: date = strawberry.field(description="The day, in the zone of the basis.")
+    user_id: UUID = strawberry.field(description="The user of the total.")
+    day: date = strawberry.field(description="The day, in the time zone of the basis.")
     currency: str = strawberry.field(description="The only currency in this row.")
     total_sent: Decimal = strawberry.field(description="Sent by the user on this day, at the currency's scale.")
     total_received: Decimal = strawberry.field(description="Received by the user on this day, at the currency's scale.")
     sent_count: int = strawberry.field(description="How many payments were sent.")
     received_count: int = strawberry.field(
-        description="How many payments were received; one to oneself counts on both sides."
+        description="How many payments were received; a transfer to the same user counts on both sides."
     )
 
-    @strawberry.field(description="The payments this row adds up, newest first.")
+    @strawberry.field(description="The payments in this row, newest first.")
     async def payments(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Payment]:
         owner = Drill(self.user_id, self.day, self.currency)
         return await payments_of(info, owner, PaymentQuery(statuses=self.statuses), info.context.page(first, after))
@@ -60,24 +60,24 @@ class CurrencyTotal:
     received_count: int = strawberry.field(description="How many payments were received.")
 
 
-@strawberry.type(description="Daily totals. The answer states its own basis.")
+@strawberry.type(description="Daily totals. `basis` states how they were computed.")
 class DailyTotals:
     query: strawberry.Private[TotalsQuery]
     found: strawberry.Private[Sequence[Row]]  # with the columns of `columns.DAILY_TOTAL`
-    sums: strawberry.Private[Sequence[CurrencySum] | None]  # None: of what was found
-    basis: TotalsBasis = strawberry.field(description="What the rows rest on.")
+    sums: strawberry.Private[Sequence[CurrencySum] | None]  # None: computed from `found`
+    basis: TotalsBasis = strawberry.field(description="The basis of the rows.")
 
-    # Only what is asked is made: a summary needs no object for each of a thousand rows.
+    # Only selected fields are computed: a summary needs no object for each of a thousand rows.
     @strawberry.field(
-        description="Ordered by user, day and currency; days without payments have no row. All of them, or an error"
-        " RANGE_TOO_LARGE when there are more than TOTALS_ROWS_MAX (10,000); `rowsPage` gives any number, by pages."
+        description="Ordered by user, day and currency; days without payments have no row. All rows, or the error"
+        " RANGE_TOO_LARGE when there are more than TOTALS_ROWS_MAX (10,000); `rowsPage` has no such limit."
     )
     def rows(self) -> list[DailyTotal]:
         return [self._row(row) for row in self.found]
 
     @strawberry.field(
-        description="The rows page by page, in the same order, however many there are. Each page is read as the"
-        " database is then."
+        description="The rows page by page, in the same order, without a limit. Each page shows the state of the"
+        " database when it is read."
     )
     async def rows_page(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[DailyTotal]:
         context, query, page = info.context, self.query, info.context.page(first, after)
@@ -112,7 +112,7 @@ class DailyTotals:
             received_count=row["receivedCount"],
         )
 
-    @strawberry.field(description="The rows added up per currency.")
+    @strawberry.field(description="The sums of the rows per currency.")
     def summary(self) -> list[CurrencyTotal]:
         return [
             CurrencyTotal(
@@ -133,7 +133,7 @@ class DailyTotals:
         rows: Sequence[Row],
         sums: Sequence[CurrencySum] | None = None,
     ) -> DailyTotals:
-        """From the rows that were found, or from their sums where the rows are not selected."""
+        """From the rows, or from their sums when the rows are not selected."""
         basis = TotalsBasis(
             start=query.start,
             end=query.end,
@@ -151,7 +151,7 @@ def totals_query(
     currency: str | None,
     user_ids: Sequence[UUID] | None = None,
 ) -> TotalsQuery:
-    """The arguments as the queries want them; without statuses only completed payments count."""
+    """The arguments in the form the queries use; without statuses only completed payments count."""
     return TotalsQuery(
         start=start,
         end=end,

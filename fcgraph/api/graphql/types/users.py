@@ -21,7 +21,7 @@ Row = Any
 COMPLETED_ONLY = [PaymentStatus.COMPLETED]
 
 
-@strawberry.type(description="Somebody who sends or receives payments.")
+@strawberry.type(description="A user who sends or receives payments.")
 class User:
     user_id: UUID = strawberry.field(description="The user's id.")
     name: str = strawberry.field(description="The user's name.")
@@ -53,7 +53,7 @@ class User:
         query = totals_query(start, end, statuses, currency)
         watermark, rows = await info.context.loaders.daily_totals(self.user_id, query)
         if is_below_a_list(info):
-            info.context.count_totals(len(rows))  # the user of a row may be in many rows
+            info.context.count_totals(len(rows))  # the same user may appear in many rows
         query = replace(query, user_ids=(self.user_id,))
         return DailyTotals.of(query, info.context.settings.report_timezone, watermark, rows)
 
@@ -66,8 +66,8 @@ class User:
 @strawberry.type(description="A currency and the amount above which a payment in it is suspicious.")
 class Currency:
     code: str = strawberry.field(description="Three letters, such as USD.")
-    name: str = strawberry.field(description="Its name.")
-    symbol: str | None = strawberry.field(description="Its sign, if it has one.")
+    name: str = strawberry.field(description="The name of the currency.")
+    symbol: str | None = strawberry.field(description="The currency symbol, if it has one.")
     minor_units: int = strawberry.field(description="Decimals of an amount.")
     suspicious_above: Decimal = strawberry.field(description="A payment of more than this is suspicious.")
 
