@@ -15,6 +15,7 @@ NOT_NAMES = frozenset(
 )  # fmt: skip
 NOT_PROSE = re.compile(r"\b(doors?|lanes?|judges?|judged|settles?|settled|wards?|verdicts?)\b", re.IGNORECASE)
 FOREIGN = {"given"}  # hypothesis' decorator, in tests
+ALLOWED = {("fcgraph/rules/words.py", "settled")}  # how other systems write the status completed
 PUBLISHED = "migrations/versions/"  # never change
 
 
@@ -41,6 +42,7 @@ def test_prose_has_no_words_of_its_own() -> None:
     found = []
     for path in sources("*.py", "*.md", "*.toml", "*.yaml", "Makefile", "Dockerfile", ".env.example"):
         for number, line in enumerate((services.ROOT / path).read_text(encoding="utf-8").splitlines(), 1):
-            if match := NOT_PROSE.search(line.replace("INTAKE_LANES", "").replace("intake_lanes", "")):
+            match = NOT_PROSE.search(line.replace("INTAKE_LANES", "").replace("intake_lanes", ""))
+            if match and (path, match[0]) not in ALLOWED:
                 found.append(f"{path}:{number} {match[0]}")
     assert found == []
