@@ -164,4 +164,4 @@ def test_the_beginning_in_the_index_is_the_beginning_in_cursors(engine: Engine) 
     with db.read(engine) as connection:
         definition = connection.scalar(sa.text("SELECT pg_get_indexdef('ix_users_name'::regclass)"))
     assert f'"left"(name, {KEY_TEXT_MAX_CHARS})' in str(definition)
-    assert Path(services.ROOT / "fcgraph/models.py").read_text().count(f"left(name, {KEY_TEXT_MAX_CHARS})") == 1
+    assert Path(services.ROOT / "fcgraph/models/parties.py").read_text().count(f"left(name, {KEY_TEXT_MAX_CHARS})") == 1
