@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 # Parallel test processes; each starts its own PostgreSQL, Redis and Kafka.
 TEST_PROCESSES ?= 2
 
-.PHONY: up test soak lint playground schema bench bench-growth bench-report bench-read bench-fuzz check-python
+.PHONY: up test soak lint playground schema bench bench-growth bench-report bench-read bench-mixed bench-fuzz check-python
 
 PLAYGROUND := fcgraph/api/playground
 PLAYGROUND_BUILT := $(PLAYGROUND)/dist/playground.js
@@ -52,6 +52,10 @@ bench-growth: $(INSTALLED)
 # Requests per second compared with PostGraphile on the same database (Node.js 22 or newer comes from npm).
 bench-read: $(INSTALLED)
 	$(BIN)/python -m tests.bench.read
+
+# An operation that SQL and Strawberry answer together, over the sum of its parts.
+bench-mixed: $(INSTALLED)
+	$(BIN)/python -m tests.bench.mixed
 
 # 5,000 generated documents and 5,000 mutated bodies: no 5xx, no traceback, and the time of the slowest refusal.
 bench-fuzz: $(INSTALLED)
