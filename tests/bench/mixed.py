@@ -24,9 +24,7 @@ from tests import services
 from tests.api.conftest import settings_for
 from tests.api.demo import make_demo
 
-PAGE = (
-    "payments(first: 100) { nodes { transactionId senderId receiverId amount currency timestamp status } }"
-)
+PAGE = "payments(first: 100) { nodes { transactionId senderId receiverId amount currency timestamp status } }"
 CURRENCIES = "currencies { code name minorUnits }"
 QUERIES = {
     "page of 100": f"{{ {PAGE} }}",
