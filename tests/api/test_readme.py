@@ -51,9 +51,8 @@ def test_the_readmes_queries_give_the_readmes_answers(api: Api, api_settings: Se
 
 def test_the_commands_for_your_own_data_end_in_a_report(postgres_port: int, tmp_path: Path) -> None:
     """In a database without seeds."""
-    (commands,) = re.findall(
-        r"```sh\n(.*?)```", DOCS["operations.md"].split("## Your own data")[1].split("\n## ")[0], re.DOTALL
-    )
+    section = README.split("## Your own data")[1].split("\n## ")[0]
+    (commands,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     database = f"own_{uuid.uuid4().hex}"
     postgres.create_database(postgres_port, database)
     url = postgres.url(postgres_port, database)
