@@ -86,7 +86,7 @@ def test_readiness_and_status_say_that_redis_refuses_writes(
     accept: Callable[[Redis], None],
     reason: str,
 ) -> None:
-    monkeypatch.setattr(readiness, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(readiness, "CACHED_SECONDS", 0)
     settings = settings_for(database_url, tmp_path).model_copy(update={"redis_url": url(own)})
     with serving(settings) as api:
 

@@ -129,7 +129,7 @@ def test_a_tail_that_nobody_is_delivered_is_no_lag(
 
 @pytest.fixture(autouse=True)
 def _nothing_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(readiness, "CACHED_SECONDS", 0)
 
 
 @contextmanager
