@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import psycopg2
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
 
 from fcgraph.api.media import GRAPHQL, JSON
 from fcgraph.api.methods import METHODS
+from fcgraph.api.playground import Assets
 from fcgraph.settings import Settings
 from tests.api.asking import Api, serving
 from tests.api.cases import ZOE
@@ -292,6 +297,18 @@ def test_every_refused_method_names_those_that_are_served(demo: Api) -> None:
             else:
                 assert (response.status_code, response.headers.get("allow")) == (405, ", ".join(served)), (method, path)
                 assert response.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
+
+
+def test_assets_that_are_not_built_are_not_found(tmp_path: Path) -> None:
+    client = TestClient(Starlette(routes=[Mount("/", Assets(directory=tmp_path / "dist", check_dir=False))]))
+    assert [client.request(method, "/playground.js").status_code for method in ("GET", "HEAD", "POST")] == [
+        404,
+        404,
+        405,
+    ]
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "playground.js").write_text("built later")
+    assert client.get("/playground.js").text == "built later"
 
 
 def test_every_route_is_in_the_list_of_paths(demo: Api) -> None:

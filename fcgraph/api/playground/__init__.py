@@ -21,8 +21,17 @@ POLICY = (
     " data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'"
 )
 
+
+class Assets(StaticFiles):
+    """The files of a folder that need not exist: then no file is found, where StaticFiles would fail."""
+
+    async def check_config(self) -> None:
+        if self.directory is not None and Path(self.directory).is_dir():
+            await super().check_config()
+
+
 router = APIRouter()
-router.mount("/playground", StaticFiles(directory=DIST, check_dir=False), name="playground")
+router.mount("/playground", Assets(directory=DIST, check_dir=False), name="playground")
 
 
 def is_wanted(scope: Scope) -> bool:
