@@ -30,16 +30,14 @@ from fcgraph.cli import currencies, users
 from fcgraph.cli import intake as intake_commands
 from fcgraph.cli import reports as reports_noun
 from fcgraph.cli.help import examples
+from fcgraph.cli.output import AWAY, INTERRUPTED, NOT_ALL, REFUSED, WRONG, Json, terminal
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import FcgraphError, Refused, SettingsError, Unavailable
 
 # Commands import what they need, so that `--help` and `status` start fast.
 if TYPE_CHECKING:
-    from rich.console import Console
     from sqlalchemy import Engine
 
-WRONG, REFUSED, NOT_ALL, AWAY = 2, 3, 4, 5
-INTERRUPTED = 130  # as a shell reports it
 MIGRATIONS = Path(__file__).parent.parent / "migrations" / "alembic.ini"
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -47,8 +45,6 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 app.add_typer(users.app, name="users")
 app.add_typer(currencies.app, name="currencies")
 app.add_typer(reports_noun.app, name="reports")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 def print_version(wanted: bool) -> None:
@@ -226,21 +222,8 @@ def report(
     with db.read(engine) as connection:
         columns = sa.select(*Report.__table__.columns)
         row = connection.execute(columns.where(Report.period == made.period, Report.version == made.version)).one()
+    output = reports_noun.shown(row, files) | {"unchanged": made.unchanged}
     path = files.path(row.file_key)
-    output = {
-        "period": made.period,
-        "version": made.version,
-        "unchanged": made.unchanged,
-        "is_final_period": row.is_final_period,
-        "file": str(path),
-        "sha256": row.sha256,
-        "size_bytes": row.size_bytes,
-        "row_count": row.row_count,
-        "time_zone": row.time_zone,
-        "watermark": row.watermark,
-        "balanced": row.balanced,
-        "totals": row.totals,
-    }
     if as_json:
         typer.echo(json.dumps(output))
         return
@@ -288,12 +271,6 @@ def writing_engine() -> Engine:
     from fcgraph import intake
 
     return intake.engine_of(process_settings.current(), "cli")
-
-
-def terminal(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)  # coloured digits are hard to read
 
 
 def before_noun() -> None:

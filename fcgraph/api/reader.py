@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from fcgraph.api.deadlines import Deadlines
 from fcgraph.errors import BadInput, LimitReached, Unavailable
 from fcgraph.queries import Statement
+from fcgraph.queries.statement import UNSTORABLE
 
 CONNECT_SECONDS_MAX = 5
 UNANSWERED_SECONDS = 1  # after a statement's timeout
@@ -112,7 +113,7 @@ class Reader:
                 f"A statement took longer than {self._timeout_seconds:g} s (READ_STATEMENT_TIMEOUT_SECONDS)"
             )
         if isinstance(error, asyncpg.CharacterNotInRepertoireError):
-            return BadInput("A text has a character that PostgreSQL cannot store (NUL or half a surrogate pair)")
+            return BadInput(UNSTORABLE)
         if isinstance(error, asyncpg.UndefinedTableError):
             return Unavailable("The database has no tables yet: run the migrations (python -m fcgraph migrate)")
         # An InterfaceError that is a ValueError means that a value does not fit its parameter: a bug, not an outage.

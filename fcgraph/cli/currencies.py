@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fcgraph import settings
+from fcgraph.cli.output import Json
 from fcgraph.cli.stack import join_stack
 
 # Commands import what they need, so that `--help` is fast.
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from fcgraph.reference.currencies import Currency
 
 app = typer.Typer(help="Currencies: their decimals, and when a payment is suspicious.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 @app.command("list")

@@ -13,13 +13,13 @@ from uuid import UUID, uuid4
 import typer
 
 from fcgraph import settings
+from fcgraph.cli.output import NOT_ALL, Json
 from fcgraph.cli.principal import principal
 
 if TYPE_CHECKING:
     from fcgraph.intake.record_list import ListedRecord
     from fcgraph.record_filter import RecordFilter
 
-NOT_ALL = 4  # the exit code of `python -m fcgraph` for a partial success
 
 app = typer.Typer(help="List rejections and conflicts, replay, dismiss and resolve them.", no_args_is_help=True)
 
@@ -34,7 +34,6 @@ class Kind(StrEnum):
     CONFLICT = "CONFLICT"
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Ids = Annotated[list[UUID] | None, typer.Argument(help="Ids of records; or select them with options.")]
 Source = Annotated[Channel | None, typer.Option("--source", help="The channel they arrived through.")]
 ImportId = Annotated[UUID | None, typer.Option("--import", help="Of this import.")]

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fcgraph import settings
+from fcgraph.cli.output import Json, terminal
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import Refused
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from fcgraph.storage.files import Files
 
 app = typer.Typer(help="Monthly reports: show one, list them.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 @app.command()
@@ -44,10 +41,10 @@ def show(
         raise Refused(f"there is no {which} of {period}; python -m fcgraph report --period {period} makes one")
     row, files = found[0], Files(settings.current().reports_dir)
     if as_json:
-        typer.echo(json.dumps(_shown(row, files), default=datetime.isoformat))
+        typer.echo(json.dumps(_dated(row, files), default=datetime.isoformat))
         return
     with files.whole(row.file_key, row.size_bytes).open("rb") as file:
-        report_view.show(_terminal(), row, file)
+        report_view.show(terminal(), row, file)
     typer.echo(str(files.path(row.file_key)))
 
 
@@ -66,7 +63,7 @@ def list_(
     files = Files(settings.current().reports_dir)
     found = _rows(period, None)
     if as_json:
-        listed = [_shown(row, files) for row in found]
+        listed = [_dated(row, files) for row in found]
         typer.echo(json.dumps({"reports": listed}, default=datetime.isoformat))
         return
     for row in found:
@@ -97,12 +94,12 @@ def _rows(period: str | None, version: int | None) -> list[Any]:
         return list(connection.execute(wanted))
 
 
-def _shown(row: Any, files: Files) -> dict[str, Any]:
+def shown(row: Any, files: Files) -> dict[str, Any]:
+    """A version as `--json` prints it."""
     return {
         "period": row.period,
         "version": row.version,
         "is_final_period": row.is_final_period,
-        "generated_at": row.generated_at,
         "file": str(files.path(row.file_key)),
         "sha256": row.sha256,
         "size_bytes": row.size_bytes,
@@ -114,7 +111,5 @@ def _shown(row: Any, files: Files) -> dict[str, Any]:
     }
 
 
-def _terminal() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)  # coloured digits are hard to read
+def _dated(row: Any, files: Files) -> dict[str, Any]:
+    return shown(row, files) | {"generated_at": row.generated_at}

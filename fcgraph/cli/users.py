@@ -14,6 +14,7 @@ from uuid import uuid4
 import typer
 
 from fcgraph import settings
+from fcgraph.cli.output import NOT_ALL, Json
 from fcgraph.cli.stack import join_stack
 from fcgraph.errors import Refused
 
@@ -22,12 +23,9 @@ if TYPE_CHECKING:
     from fcgraph.reference.users import Imported
     from fcgraph.settings import Settings
 
-NOT_ALL = 4
 BLOCK_BYTES = 1024 * 1024
 
 app = typer.Typer(help="Users: the senders and receivers of payments.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 @app.command("import")

@@ -113,12 +113,6 @@ def _last_row(line: int, raw: bytes, line_max_bytes: int) -> Row:
     return take_apart(line, raw.rstrip(END_MARK), line_max_bytes)._replace(raw=raw, is_last=True)
 
 
-def one_row(raw: bytes, line: int) -> Chunk:
-    """A single stored row as a chunk."""
-    chunk = _rows(raw, 0, line, len(raw), at_end=True)
-    return chunk._replace(irregular=[row._replace(line=line) for row in chunk.irregular])
-
-
 def _last_line_end(block: bytes) -> int:
     """Where the last complete line ends. A CR at the end of the block may be half of a CRLF, so it does not count."""
     return max(block.rfind(b"\n") + 1, block.rfind(b"\r", 0, len(block) - 1) + 1)

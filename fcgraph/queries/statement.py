@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from fcgraph.errors import BadInput
 
+UNSTORABLE = "A text has a character that PostgreSQL cannot store (NUL or half a surrogate pair)"
+
 
 class Values:
     """The values of a statement that is being built. `add` returns the placeholder of a value for the text.
@@ -36,7 +38,7 @@ class Values:
 def _check(text: str) -> None:
     """Reject what PostgreSQL would reject, before a connection is used for it."""
     if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
-        raise BadInput("A text has a character that PostgreSQL cannot hold (NUL or half a surrogate pair)")
+        raise BadInput(UNSTORABLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from fcgraph import db, intake
 from fcgraph.errors import Refused, Unavailable
 from fcgraph.intake import Source, Writer
 from fcgraph.intake.apply import apply_batch
-from fcgraph.intake.csv_rows import one_row, read_header
+from fcgraph.intake.csv_rows import Chunk, read_header
 from fcgraph.reference.currencies import Currency, currencies, save_currency
 from tests.intake.cases import GOOD, HEADER
 from tests.intake.channels import Resources, payment_id, row, settings_of
@@ -99,7 +99,8 @@ def test_a_running_intake_sees_a_new_and_a_changed_currency(resources: Resources
         offset += 1
         value = message(offset, currency=currency, amount=amount)
         by_kafka = writer.submit_messages([(0, offset, value)], source, correlation_id="test")
-        chunk = one_row(row(offset, currency=currency, amount=amount).encode(), offset)
+        text = row(offset, currency=currency, amount=amount) + "\n"
+        chunk = Chunk(text, [offset], [], text.encode(), offset, len(text), offset + 1)
         batch = writer._validator.csv(chunk, header, Source("CSV", import_id=job), "test", 1000)
         found = [tuple(p.code for r in b.rejected for p in r.rejection.problems) for b in (by_kafka, batch)]
         assert found[0] == found[1]
